@@ -1,0 +1,99 @@
+"""The metric registry: name, unit, better-direction, clock points and formula, each said once.
+
+Titles, axes, tables, CSV headers, the command line and docs/metrics.md read it from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number that loadlab reports. `per` says what one sample is; a level metric has a single value."""
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["lower", "higher", "neither"]
+    per: Literal["request", "gap", "level"]
+    formula: str
+    help: str
+
+    @property
+    def title(self) -> str:
+        """Label and unit, as axes and table heads print it."""
+        return f"{self.label} ({self.unit})"
+
+
+_ALL = (
+    Metric(
+        "ttft_ms", "Time to first token", "ms", "lower", "request", "first_token - sent",
+        "From the last byte of the request leaving to the first read that carried output (text, reasoning, "
+        "tool call). Role-only events, comments and pings do not count. Connecting is not in it.",
+    ),
+    Metric(
+        "ttft_planned_ms", "Time to first token from plan", "ms", "lower", "request", "first_token - planned",
+        "As ttft_ms, from the moment the request was due. In an open loop this includes everything the "
+        "generator added: it cannot hide a late send.",
+    ),
+    Metric(
+        "itl_ms", "Inter-token latency", "ms", "lower", "gap", "arrival[i] - arrival[i-1]",
+        "Gap between consecutive events that carried output. An event may hold several tokens; it is not divided.",
+    ),
+    Metric(
+        "tpot_ms", "Time per output token", "ms", "lower", "request",
+        "(last_token - first_token) / (output_tokens - 1)",
+        "Mean pace of one answer after its first token. Not defined for answers of fewer than two tokens.",
+    ),
+    Metric(
+        "e2e_ms", "End-to-end latency", "ms", "lower", "request", "done - sent",
+        "From the last byte of the request leaving to the end of the response body.",
+    ),
+    Metric(
+        "e2e_planned_ms", "End-to-end latency from plan", "ms", "lower", "request", "done - planned",
+        "As e2e_ms, from the moment the request was due.",
+    ),
+    Metric(
+        "send_lag_ms", "Send lag", "ms", "lower", "request", "sent - planned - connect",
+        "How late the generator itself was. Time spent connecting (DNS, TCP, TLS) is reported apart.",
+    ),
+    Metric(
+        "connect_ms", "Connection set-up", "ms", "lower", "request", "connect",
+        "DNS, TCP and TLS, for the requests that opened a connection.",
+    ),
+    Metric(
+        "requests_per_s", "Requests", "1/s", "higher", "level", "ok / window",
+        "Successful requests over the level's window: first planned to last done, warm-up left out.",
+    ),
+    Metric(
+        "output_tokens_per_s", "Output throughput", "tok/s", "higher", "level", "sum(output_tokens) / window",
+        "Output tokens of successful requests over the window.",
+    ),
+    Metric(
+        "total_tokens_per_s", "Total throughput", "tok/s", "higher", "level",
+        "sum(prompt_tokens + output_tokens) / window",
+        "Prompt and output tokens of successful requests over the window.",
+    ),
+    Metric(
+        "error_rate", "Errors", "%", "lower", "level", "100 * failed / sent",
+        "Share of the sent requests that failed.",
+    ),
+    Metric(
+        "usd", "Cost", "USD", "lower", "level", "sum(token cost) or usd_per_hour * window / 3600",
+        "What the level cost. Failed requests are in it where the price counts hours.",
+    ),
+    Metric(
+        "usd_per_mtok_output", "Cost per million output tokens", "USD/Mtok", "lower", "level",
+        "usd / sum(output_tokens) * 1e6",
+        "All cost over output tokens only.",
+    ),
+    Metric(
+        "usd_per_mtok_blended", "Cost per million tokens, blended", "USD/Mtok", "lower", "level",
+        "usd / sum(prompt_tokens + output_tokens) * 1e6",
+        "All cost over prompt and output tokens together.",
+    ),
+)  # fmt: skip
+
+METRICS = {metric.name: metric for metric in _ALL}

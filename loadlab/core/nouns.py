@@ -1,0 +1,213 @@
+"""The six nouns. Times are integer nanoseconds of `clock.now_ns()` unless a name says otherwise.
+
+In scope: plain values that cross process borders. Out of scope: sockets, SQL, formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["VALID", "SUSPECT", "INVALID"]
+RunState = Literal["running", "finished", "interrupted"]
+Arrivals = Literal["closed", "poisson", "constant"]
+CountSource = Literal["usage", "chunks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go. `auth_env` names an environment variable; the secret itself is never kept."""
+
+    url: str
+    model: str
+    name: str = "adhoc"
+    dialect: str = "openai-chat"
+    auth_env: str | None = None
+    price: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat: `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked. Exactly one of `messages` and `prompt` is given."""
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    max_tokens: int = 100
+    temperature: float = 0.0
+    stream: bool = True
+    ignore_eos: bool = False
+    seed: int | None = None
+    conversation: str | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What the stopwatch saw of one request.
+
+    `reads` holds every read of the response body as (ns, bytes), transfer coding removed. `error_kind` is
+    None for a complete response, whatever its HTTP status; docs/errors.md lists the kinds.
+    """
+
+    level: int
+    worker: int
+    seq: int
+    planned_ns: int
+    warmup: bool = False
+    max_tokens: int = 0
+    sent_ns: int | None = None
+    connect_ns: int = 0
+    tls_ns: int = 0
+    reused: bool = False
+    retries: int = 0
+    first_byte_ns: int | None = None
+    done_ns: int | None = None
+    status: int | None = None
+    content_type: str = ""
+    reads: list[tuple[int, bytes]] = field(default_factory=list)
+    error_kind: str | None = None
+    error_detail: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """An Exchange decoded, one row of the store. A failure is a Result with an `error_kind`.
+
+    `arrivals_ns` are the times at which output arrived, one per event that carried output (an event may
+    hold several tokens). Unknown is None, never 0.
+    """
+
+    level: int
+    worker: int
+    seq: int
+    warmup: bool
+    planned_ns: int
+    sent_ns: int | None
+    connect_ns: int
+    tls_ns: int
+    reused: bool
+    retries: int
+    first_byte_ns: int | None
+    first_event_ns: int | None
+    first_token_ns: int | None
+    first_answer_ns: int | None
+    last_token_ns: int | None
+    done_ns: int | None
+    status: int | None
+    error_kind: str | None
+    error_detail: str | None
+    finish_reason: str | None
+    max_tokens: int
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    chunks: int
+    count_source: CountSource | None
+    cost_nano_usd: int | None
+    arrivals_ns: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number from one device at one time, e.g. source "nvml", device "gpu0", metric "utilisation"."""
+
+    at_ns: int
+    source: str
+    device: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step of offered load: `users` in a closed loop, or `rate` requests/s in an open one.
+
+    It ends after `requests` requests or `duration_s` seconds, whichever is first; one of them is given.
+    Requests planned in the first `warmup_s` seconds are recorded and kept out of every metric.
+    """
+
+    index: int
+    users: int | None = None
+    rate: float | None = None
+    arrivals: Arrivals = "closed"
+    requests: int | None = None
+    duration_s: float | None = None
+    warmup_s: float = 0.0
+
+    @property
+    def offered(self) -> dict[str, Any]:
+        """What this level offered, without the keys that do not apply."""
+        return {key: value for key, value in asdict(self).items() if key != "index" and value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price as it stood when the run began: per token, or per hour of the hardware that served.
+
+    Units: USD per million tokens; USD per hour for the whole deployment. `source`, `as_of` (ISO date) and
+    `assumption` (free words) travel with it into the store and every report.
+    """
+
+    name: str
+    kind: Literal["token", "hour"]
+    source: str
+    as_of: str
+    assumption: str = ""
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    cached_input_usd_per_mtok: float | None = None
+    usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was asked, in full: with its seed, a run can be repeated. A sweep is a run of several levels.
+
+    `clock_ns` and `started_at_ns` anchor the run: the same instant on the monotonic clock and as UTC epoch
+    nanoseconds. Stored times are offsets from `clock_ns`.
+    """
+
+    id: str
+    scenario: str
+    scenario_path: str
+    endpoint: Endpoint
+    levels: tuple[Level, ...]
+    seed: int
+    timeout_s: float
+    clock_ns: int
+    started_at_ns: int
+    max_tokens: int | None = None
+    prompt_tokens: int | None = None
+    processes: int = 1
+    price: Price | None = None
+    unpriced: str = ""
+    label: str = ""
+    metrics_url: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Run:
+        """The inverse of `to_dict`."""
+        price = data.get("price")
+        return cls(
+            **{
+                **data,
+                "endpoint": Endpoint(**data["endpoint"]),
+                "levels": tuple(Level(**level) for level in data["levels"]),
+                "price": Price(**price) if price else None,
+            }
+        )

@@ -1,0 +1,127 @@
+"""The tables. Times are integer nanoseconds: `*_at_ns` is UTC epoch, every other `*_ns` is an offset from the
+run's anchor (`run.started_at_ns`), except `connect_ns` and `tls_ns`, which are lengths of time.
+
+Money is integer nano-USD. Unknown is NULL, never 0. JSON only for what is not queried.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Int = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _run_id() -> sa.Column[str]:
+    return sa.Column("run_id", sa.String(40), sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("scenario", sa.String(200), nullable=False),
+    sa.Column("target", sa.String(200), nullable=False),
+    sa.Column("url", sa.String(1000), nullable=False),
+    sa.Column("model", sa.String(300), nullable=False),
+    sa.Column("dialect", sa.String(60), nullable=False),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("seed", Int, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("verdict", sa.String(10)),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("started_at_ns", Int, nullable=False, index=True),
+    sa.Column("finished_at_ns", Int),
+    sa.Column("heartbeat_at_ns", Int, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("price", sa.JSON),
+    sa.Column("unpriced", sa.Text, nullable=False),
+    sa.Column("environment", sa.JSON, nullable=False),
+    sa.Column("notes", sa.JSON, nullable=False),
+)
+
+level = sa.Table(
+    "level",
+    metadata,
+    _run_id(),
+    sa.Column("level", sa.Integer, primary_key=True),
+    sa.Column("users", sa.Integer),
+    sa.Column("rate", sa.Float),
+    sa.Column("arrivals", sa.String(20), nullable=False),
+    sa.Column("requests", sa.Integer),
+    sa.Column("duration_s", sa.Float),
+    sa.Column("warmup_s", sa.Float, nullable=False),
+    sa.Column("started_ns", Int),
+    sa.Column("finished_ns", Int),
+)
+
+request = sa.Table(
+    "request",
+    metadata,
+    _run_id(),
+    sa.Column("worker", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("warmup", sa.Boolean, nullable=False),
+    sa.Column("planned_ns", Int, nullable=False),
+    sa.Column("sent_ns", Int),
+    sa.Column("connect_ns", Int, nullable=False),
+    sa.Column("tls_ns", Int, nullable=False),
+    sa.Column("reused", sa.Boolean, nullable=False),
+    sa.Column("retries", sa.Integer, nullable=False),
+    sa.Column("first_byte_ns", Int),
+    sa.Column("first_event_ns", Int),
+    sa.Column("first_token_ns", Int),
+    sa.Column("first_answer_ns", Int),
+    sa.Column("last_token_ns", Int),
+    sa.Column("done_ns", Int),
+    sa.Column("status", sa.Integer),
+    sa.Column("error_kind", sa.String(40)),
+    sa.Column("error_detail", sa.Text),
+    sa.Column("finish_reason", sa.String(40)),
+    sa.Column("max_tokens", sa.Integer, nullable=False),
+    sa.Column("prompt_tokens", sa.Integer),
+    sa.Column("cached_tokens", sa.Integer),
+    sa.Column("output_tokens", sa.Integer),
+    sa.Column("reasoning_tokens", sa.Integer),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("count_source", sa.String(20)),
+    sa.Column("cost_nano_usd", Int),
+    sa.Index(None, "run_id", "level"),
+)
+
+# Apart from `request`, so that scanning requests does not read the blobs.
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    sa.Column("run_id", sa.String(40), primary_key=True),
+    sa.Column("worker", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("codec", sa.Integer, nullable=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["run_id", "worker", "seq"],
+        ["request.run_id", "request.worker", "request.seq"],
+        ondelete="CASCADE",
+    ),
+)
+
+reading = sa.Table(
+    "reading",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("run_id", sa.String(40), sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("at_ns", Int, nullable=False),
+    sa.Column("source", sa.String(40), nullable=False),
+    sa.Column("device", sa.String(80), nullable=False),
+    sa.Column("metric", sa.String(120), nullable=False),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Index(None, "run_id", "at_ns"),
+)
