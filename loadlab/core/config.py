@@ -1,4 +1,4 @@
-"""`loadlab.toml`: the nearest one from the working directory upward. Flags win over it, it wins over defaults.
+"""`loadlab.toml`: the nearest one from the working directory upward. Flags win over it, it over defaults.
 
 [store]
 url = "sqlite:///loadlab.db"
@@ -55,7 +55,8 @@ def target(name: str, config: Mapping[str, Any] | None = None) -> Endpoint:
     entry = dict(targets[name])
     if strange := sorted(set(entry) - _TARGET_KEYS):
         raise UsageError(
-            f"loadlab.toml: [targets.{name}] has unknown key '{strange[0]}'. Known: {', '.join(sorted(_TARGET_KEYS))}."
+            f"loadlab.toml: [targets.{name}] has unknown key '{strange[0]}'. "
+            f"Known: {', '.join(sorted(_TARGET_KEYS))}."
         )
     if "url" not in entry:
         raise UsageError(f"loadlab.toml: [targets.{name}] has no url.")

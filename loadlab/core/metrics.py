@@ -40,7 +40,8 @@ _ALL = (
     ),
     Metric(
         "itl_ms", "Inter-token latency", "ms", "lower", "gap", "arrival[i] - arrival[i-1]",
-        "Gap between consecutive events that carried output. An event may hold several tokens; it is not divided.",
+        "Gap between consecutive events that carried output. An event may hold several tokens; it is not "
+        "divided.",
     ),
     Metric(
         "tpot_ms", "Time per output token", "ms", "lower", "request",
