@@ -1,0 +1,79 @@
+"""A run's levels as a curve: one row per level, and which rows are worth choosing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from loadlab.analysis.nouns import LevelSummary, Summary
+from loadlab.analysis.percentiles import LEVELS
+from loadlab.analysis.samples import REQUEST_METRICS, column
+from loadlab.core.errors import UnknownNameError
+from loadlab.core.metrics import METRICS
+
+STATS = ("mean", *LEVELS)
+_LATENCIES = {f"{metric}_{stat}": (metric, stat) for metric in (*REQUEST_METRICS, "itl_ms") for stat in STATS}
+_RATES = ("requests_per_s", "output_tokens_per_s", "total_tokens_per_s")
+_COSTS = ("usd", "usd_per_mtok_output", "usd_per_mtok_blended")
+_NUMERIC = ("users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, "interactivity_tok_s")
+COLUMNS = ("level", "offered", "n", *_NUMERIC, "verdict", "dominated")
+
+
+def curve(summary: Summary) -> pd.DataFrame:
+    """One row per level with the columns of `COLUMNS`; numbers are float64, NaN where unknown.
+
+    `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees. `dominated`: see `dominated()`.
+    """
+    frame = pd.DataFrame([_row(level) for level in summary.levels], columns=list(COLUMNS))
+    frame = frame.astype(dict.fromkeys(_NUMERIC, np.float64))
+    frame["dominated"] = dominated(frame)
+    return frame
+
+
+def _row(level: LevelSummary) -> dict[str, Any]:
+    sent = level.requests["sent"]
+    tpot = level.metrics["tpot_ms"]["p50"]
+    return {
+        "level": level.index,
+        "offered": level.label,
+        "n": level.requests["ok"],
+        "users": level.offered.get("users"),
+        "rate": level.offered.get("rate"),
+        **{name: level.metrics[metric][stat] for name, (metric, stat) in _LATENCIES.items()},
+        "error_rate": 100 * level.requests["failed"] / sent if sent else None,
+        **{name: level.rates[name] for name in _RATES},
+        **{name: level.cost[name] for name in _COSTS},
+        "interactivity_tok_s": 1000 / tpot if tpot else None,
+        "verdict": level.verdict,
+        "dominated": False,
+    }
+
+
+def dominated(
+    frame: pd.DataFrame, throughput: str = "output_tokens_per_s", latency: str = "ttft_ms_p95"
+) -> pd.Series[bool]:
+    """Whether another row is as good on both columns and better on one. Rows with unknowns are not judged.
+
+    The rows left, sorted, are the Pareto staircase of the curve.
+    """
+    more, slower = column(frame, throughput), column(frame, latency)
+    no_worse = (more[None, :] >= more[:, None]) & (slower[None, :] <= slower[:, None])
+    better = (more[None, :] > more[:, None]) | (slower[None, :] < slower[:, None])
+    return pd.Series((no_worse & better).any(axis=1), index=frame.index, dtype=bool)
+
+
+def at_slo(frame: pd.DataFrame, metric: str, stat: str, limit: float) -> pd.Series[Any] | None:
+    """The measured level with the most output throughput whose `metric` at `stat` keeps to `limit`, or None.
+
+    INVALID levels are no answer. `limit` is in the metric's unit. Raises UnknownNameError.
+    """
+    name = f"{metric}_{stat}"
+    if name not in _LATENCIES:
+        raise UnknownNameError("curve column", name, _LATENCIES)
+    values = column(frame, name)
+    kept = values >= limit if METRICS[metric].better == "higher" else values <= limit
+    meeting = frame[kept & (frame["verdict"] != "INVALID").to_numpy(dtype=bool)]
+    by = ["output_tokens_per_s", "requests_per_s"]
+    return None if meeting.empty else meeting.sort_values(by, ascending=False).iloc[0]

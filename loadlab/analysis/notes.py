@@ -1,0 +1,42 @@
+"""What to keep in mind when reading a Summary: small samples, partial counts, levels that never began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadlab.analysis.nouns import LevelSummary, Stored
+from loadlab.analysis.percentiles import BEYOND, LEVELS, wanted
+
+
+def notes_of(stored: Stored, levels: Sequence[LevelSummary], planned: int) -> tuple[str, ...]:
+    """Every note of a run: what was said while it ran, then what its numbers ask for."""
+    notes = (_running(stored), _missing(planned, len(levels)), _prompts(levels), _small(levels))
+    return (*stored.notes, *(note for note in notes if note))
+
+
+def _running(stored: Stored) -> str | None:
+    return "the run is still going: these are its numbers so far" if stored.state == "running" else None
+
+
+def _missing(planned: int, began: int) -> str | None:
+    return f"{planned - began} of {planned} levels never began" if began < planned else None
+
+
+def _prompts(levels: Sequence[LevelSummary]) -> str | None:
+    unknown = sum(level.unknown_prompts for level in levels)
+    if not unknown:
+        return None
+    return f"prompt tokens of {unknown:,} answers are unknown: total throughput and blended cost miss them"
+
+
+def _small(levels: Sequence[LevelSummary]) -> str | None:
+    """A p-quantile wants 10 / (1 - p) samples; below that a handful of requests decides it."""
+    counts = [level.requests["ok"] for level in levels if level.requests["ok"]]
+    fewest = min(counts, default=0)
+    small = {name: wanted(p) for name, p in LEVELS.items() if 0 < fewest < wanted(p)}
+    if not small:
+        return None
+    few = [n for n in counts if n < max(small.values())]
+    n = f"{fewest:,}" if fewest == max(few) else f"{fewest:,} to {max(few):,}"
+    takes = ", ".join(f"{count:,} for {name}" for name, count in small.items())
+    return f"small samples ({n} requests): for {BEYOND} to lie beyond a percentile it takes {takes}"

@@ -1,0 +1,236 @@
+"""Rows of one run to its Summary. Knows frames with the columns of the store's tables, and no database.
+
+Only requests planned after the warm-up count; failed ones count in `requests` and `cost`, never in a latency.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from loadlab import pricing
+from loadlab.analysis.notes import notes_of
+from loadlab.analysis.nouns import LevelSummary, RunSummary, Stored, Summary
+from loadlab.analysis.percentiles import Sample, Stats, describe, percentile
+from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
+from loadlab.analysis.verdict import judge, judge_run
+from loadlab.core.nouns import Level, Price
+from loadlab.core.units import NS_PER_S, number, usd
+
+
+def summarise(
+    stored: Stored,
+    levels: pd.DataFrame,
+    requests: pd.DataFrame,
+    gaps: pd.DataFrame,
+    readings: pd.DataFrame | None = None,
+) -> Summary:
+    """The Summary of a run from its frames. A level that never began is left out and named in the notes."""
+    rows = [row for row in levels.sort_values("level").to_dict("records") if _began(row, requests)]
+    counted = gaps[flag(gaps, "ok") & ~flag(gaps, "warmup")]
+    done = tuple(judge(_level(stored, row, requests, counted, readings)) for row in rows)
+    verdict, reasons = judge_run(stored, done)
+    run = RunSummary(
+        id=stored.id,
+        verdict=verdict,
+        reasons=reasons,
+        state=stored.state,
+        spec=stored.spec,
+        started_at_ns=stored.started_at_ns,
+        finished_at_ns=stored.finished_at_ns,
+    )
+    return Summary(run, done, notes_of(stored, done, planned=len(stored.spec.levels)))
+
+
+def _began(row: dict[Any, Any], requests: pd.DataFrame) -> bool:
+    return _known(row["started_ns"]) is not None or bool((requests["level"] == row["level"]).any())
+
+
+def _level(
+    stored: Stored,
+    row: dict[Any, Any],
+    requests: pd.DataFrame,
+    gaps: pd.DataFrame,
+    readings: pd.DataFrame | None,
+) -> LevelSummary:
+    index = int(row["level"])
+    every = requests[requests["level"] == index]
+    measured = every[~flag(every, "warmup")]
+    answered = measured[ok(measured)]
+    window_s = _window_s(measured)
+    return LevelSummary(
+        index=index,
+        offered=_offered(row),
+        requests=_counts(measured, answered, warmup=len(every) - len(measured)),
+        metrics=_metrics(measured, answered, column(gaps, "itl_ms")[column(gaps, "level") == index]),
+        rates=_rates(answered, window_s),
+        cost=_cost(stored, measured, answered, window_s),
+        window_s=window_s,
+        finished=_known(row["finished_ns"]) is not None,
+        achieved_per_s=_achieved_per_s(measured),
+        token_counts=_token_counts(answered),
+        unknown_prompts=int(np.isnan(column(answered, "prompt_tokens")).sum()),
+        generator=_generator(readings, row),
+        examples=_examples(measured),
+    )
+
+
+def _known(value: Any) -> Any:
+    return None if pd.isna(value) else value
+
+
+def _offered(row: dict[Any, Any]) -> dict[str, Any]:
+    users, requests = _known(row["users"]), _known(row["requests"])
+    return Level(
+        index=int(row["level"]),
+        users=None if users is None else int(users),
+        rate=_known(row["rate"]),
+        arrivals=row["arrivals"],
+        requests=None if requests is None else int(requests),
+        duration_s=_known(row["duration_s"]),
+        warmup_s=float(row["warmup_s"]),
+    ).offered
+
+
+def _counts(measured: pd.DataFrame, answered: pd.DataFrame, warmup: int) -> dict[str, Any]:
+    errors = measured["error_kind"].value_counts()
+    return {
+        "sent": len(measured),
+        "ok": len(answered),
+        "failed": len(measured) - len(answered),
+        "errors": {str(kind): int(n) for kind, n in errors.items()},
+        "warmup": warmup,
+    }
+
+
+def _metrics(measured: pd.DataFrame, answered: pd.DataFrame, itl_ms: Sample) -> dict[str, Stats]:
+    # The generator can be late for a request that then fails: send lag counts every request that left.
+    stats = {
+        name: describe(of(measured if name == "send_lag_ms" else answered))
+        for name, of in REQUEST_METRICS.items()
+    }
+    return {**stats, "itl_ms": describe(itl_ms)}
+
+
+def _window_s(measured: pd.DataFrame) -> float | None:
+    done = column(measured, "done_ns")
+    if not np.isfinite(done).any():
+        return None
+    window = (float(np.nanmax(done)) - float(column(measured, "planned_ns").min())) / NS_PER_S
+    return window if window > 0 else None
+
+
+def _total(answered: pd.DataFrame, *names: str) -> float | None:
+    """The sum of what is known; None when there are answers and nothing about them is known."""
+    columns = [column(answered, name) for name in names]
+    if len(answered) and any(np.isnan(values).all() for values in columns):
+        return None
+    return float(sum(np.nansum(values) for values in columns))
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _rates(answered: pd.DataFrame, window_s: float | None) -> dict[str, float | None]:
+    return {
+        "requests_per_s": _ratio(len(answered), window_s),
+        "output_tokens_per_s": _ratio(_total(answered, "output_tokens"), window_s),
+        "total_tokens_per_s": _ratio(_total(answered, "prompt_tokens", "output_tokens"), window_s),
+    }
+
+
+def _achieved_per_s(measured: pd.DataFrame) -> float | None:
+    sent = column(measured, "sent_ns")
+    n = int(np.isfinite(sent).sum())
+    if n < 2:
+        return None
+    span_s = (float(np.nanmax(sent)) - float(column(measured, "planned_ns").min())) / NS_PER_S
+    return (n - 1) / span_s if span_s > 0 else None
+
+
+def _token_counts(answered: pd.DataFrame) -> dict[str, int]:
+    source = answered["count_source"].where(column(answered, "output_tokens") >= 0)
+    return {str(name): int(n) for name, n in source.fillna("unknown").value_counts().items()}
+
+
+def _examples(measured: pd.DataFrame) -> dict[str, str]:
+    failed = measured.dropna(subset=["error_kind", "error_detail"]).drop_duplicates("error_kind")
+    return {str(kind): str(detail) for kind, detail in failed[["error_kind", "error_detail"]].to_numpy()}
+
+
+def _generator(readings: pd.DataFrame | None, row: dict[Any, Any]) -> dict[str, float | None]:
+    """The worst device's own health during the level."""
+    if readings is None or readings.empty:
+        return {"hub_stall_ms_max": None, "cpu_percent_p95": None}
+    at, start, end = column(readings, "at_ns"), _known(row["started_ns"]), _known(row["finished_ns"])
+    during = (at >= (-np.inf if start is None else start)) & (at <= (np.inf if end is None else end))
+    own = readings[during & (readings["source"] == "generator").to_numpy(dtype=bool)]
+    return {
+        "hub_stall_ms_max": _worst(own, "hub_stall_ms", 1.0),
+        "cpu_percent_p95": _worst(own, "cpu_percent", 0.95),
+    }
+
+
+def _worst(readings: pd.DataFrame, metric: str, p: float) -> float | None:
+    devices = readings[readings["metric"] == metric].groupby("device")
+    values = [percentile(column(device, "value"), p) for _, device in devices]
+    return max((value for value in values if value is not None), default=None)
+
+
+def _cost(
+    stored: Stored, measured: pd.DataFrame, answered: pd.DataFrame, window_s: float | None
+) -> dict[str, Any]:
+    spent, basis = _spent(stored, measured, window_s)
+    output, both = _total(answered, "output_tokens"), _total(answered, "prompt_tokens", "output_tokens")
+    return {
+        "usd": spent,
+        "usd_per_mtok_output": _ratio(None if spent is None else spent * 1e6, output),
+        "usd_per_mtok_blended": _ratio(None if spent is None else spent * 1e6, both),
+        "basis": basis,
+    }
+
+
+def _spent(stored: Stored, measured: pd.DataFrame, window_s: float | None) -> tuple[float | None, str]:
+    price = stored.price
+    if price is None:
+        return None, _unpriced(stored.unpriced)
+    if price.kind == "token":
+        return _token_spend(price, column(measured, "cost_nano_usd"))
+    return _hour_spend(price, measured, window_s)
+
+
+def _unpriced(why: str) -> str:
+    return why if why.startswith("unpriced") else f"unpriced: {why or 'no price was given'}"
+
+
+def _token_spend(price: Price, nano_usd: Sample) -> tuple[float | None, str]:
+    known = nano_usd[~np.isnan(nano_usd)]
+    missing = nano_usd.size - known.size
+    rates = f"{_per_mtok(price.input_usd_per_mtok)} in, {_per_mtok(price.output_usd_per_mtok)} out"
+    basis = f"token price {price.name} {rates} ({_provenance(price)})"
+    if missing:
+        basis += f"; {missing} of {nano_usd.size} requests without a known cost"
+    return (float(known.sum()) / 1e9 if known.size else None), basis
+
+
+def _per_mtok(price: float | None) -> str:
+    return "unpriced" if price is None else f"{usd(price)}/Mtok"
+
+
+def _hour_spend(price: Price, measured: pd.DataFrame, window_s: float | None) -> tuple[float | None, str]:
+    rate = f"hour price {price.name} {usd(price.usd_per_hour)}/h"
+    if window_s is None:
+        return None, f"{rate} × unknown time: no request ended ({_provenance(price)})"
+    tokens = [
+        int(_total(measured, name) or 0) for name in ("prompt_tokens", "cached_tokens", "output_tokens")
+    ]
+    return pricing.level_cost(
+        price, *tokens, window_s
+    ), f"{rate} × {number(window_s)} s ({_provenance(price)})"
+
+
+def _provenance(price: Price) -> str:
+    return ", ".join(part for part in (price.assumption, price.source, price.as_of) if part)

@@ -1,0 +1,164 @@
+"""VALID, SUSPECT or INVALID: whether a measurement can be believed, each reason with its value and limit.
+
+A rule looks at one level (or at the run) and answers one sentence, or None. The tables at the end list them.
+The limits: docs/metrics.md. A small sample is a note, not a verdict.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from loadlab.analysis.nouns import LevelSummary, Stored
+from loadlab.core.nouns import Verdict
+from loadlab.core.units import number
+
+LAG_MS, LAG_SHARE_OF_TTFT = 5.0, 0.02
+STALL_MS = 100.0
+CPU_PERCENT = 80.0
+FAILED_SUSPECT, FAILED_INVALID = 0.01, 0.50
+RATE_SLACK = 0.02
+
+_SEVERITY: tuple[Verdict, ...] = ("VALID", "SUSPECT", "INVALID")
+_DROPPED = re.compile(r"arrivals?\b.*\bdropped|dropped\b.*\barrivals?", re.IGNORECASE)
+
+
+def no_success(level: LevelSummary) -> str | None:
+    if level.requests["ok"]:
+        return None
+    return f"no request succeeded: 0 of {level.requests['sent']}, at least 1 is needed"
+
+
+def late_generator(level: LevelSummary) -> str | None:
+    lag, ttft = level.metrics["send_lag_ms"]["p99"], level.metrics["ttft_ms"]["p50"]
+    limit = max(LAG_MS, LAG_SHARE_OF_TTFT * (ttft or 0.0))
+    if lag is None or lag <= limit:
+        return None
+    return f"generator late: p99 send lag {number(lag)} ms, limit {number(limit)} ms"
+
+
+def dropped_arrivals(level: LevelSummary) -> str | None:
+    dropped = level.requests["errors"].get("dropped", 0)
+    return f"{dropped} planned arrivals dropped, limit 0" if dropped else None
+
+
+def mostly_failed(level: LevelSummary) -> str | None:
+    if _failed_share(level) < FAILED_INVALID or not level.requests["ok"]:
+        return None
+    return f"{_failed_words(level)}, limit {FAILED_INVALID:.0%}"
+
+
+def some_failed(level: LevelSummary) -> str | None:
+    if not FAILED_SUSPECT < _failed_share(level) < FAILED_INVALID:
+        return None
+    return f"{_failed_words(level)}, limit {FAILED_SUSPECT:.0%}"
+
+
+def _failed_share(level: LevelSummary) -> float:
+    requests = level.requests
+    return requests["failed"] / requests["sent"] if requests["sent"] else 0.0
+
+
+def _failed_words(level: LevelSummary) -> str:
+    requests = level.requests
+    return f"{requests['failed']} of {requests['sent']} requests failed ({_failed_share(level):.1%})"
+
+
+def stalled_generator(level: LevelSummary) -> str | None:
+    stall = level.generator["hub_stall_ms_max"]
+    if stall is None or stall < STALL_MS:
+        return None
+    return f"generator stalled: event loop blocked for {number(stall)} ms, limit {STALL_MS:.0f} ms"
+
+
+def busy_generator(level: LevelSummary) -> str | None:
+    cpu = level.generator["cpu_percent_p95"]
+    if cpu is None or cpu < CPU_PERCENT:
+        return None
+    return f"generator short of CPU: p95 {number(cpu)} % of a core, limit {CPU_PERCENT:.0f} %"
+
+
+def uncertain_counts(level: LevelSummary) -> str | None:
+    doubtful = {name: n for name, n in level.token_counts.items() if name != "usage"}
+    if not doubtful:
+        return None
+    how = ", ".join(f"{n} {_COUNT_WORDS.get(name, name)}" for name, n in sorted(doubtful.items()))
+    return f"output tokens not counted by the server: {how} of {level.requests['ok']} answers, limit 0"
+
+
+_COUNT_WORDS = {"chunks": "from chunks", "unknown": "unknown"}
+
+
+def missed_rate(level: LevelSummary) -> str | None:
+    rate, achieved = level.offered.get("rate"), level.achieved_per_s
+    if rate is None or achieved is None:
+        return None
+    off, limit = abs(achieved - rate) / rate, RATE_SLACK + 2 / math.sqrt(level.requests["sent"])
+    if off <= limit:
+        return None
+    return f"sent {number(achieved)} req/s of {rate:g} offered: {off:.1%} off, limit {limit:.1%}"
+
+
+def interrupted(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    if stored.state != "interrupted":
+        return None
+    planned, done = len(stored.spec.levels), sum(level.finished for level in levels)
+    n = sum(level.requests["sent"] for level in levels)
+    return f"interrupted: {done} of {planned} levels complete, {n} measured requests kept"
+
+
+def nothing_recorded(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    return None if levels else f"no level began: 0 of {len(stored.spec.levels)}, at least 1 is needed"
+
+
+def dropped_in_notes(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    open_loop = any("rate" in level.offered for level in levels)
+    dropped = [note for note in stored.notes if _DROPPED.search(note)]
+    return f"{'; '.join(dropped)}, limit 0" if open_loop and dropped else None
+
+
+LEVEL_RULES: tuple[tuple[Verdict, Callable[[LevelSummary], str | None]], ...] = (
+    ("INVALID", no_success),
+    ("INVALID", late_generator),
+    ("INVALID", dropped_arrivals),
+    ("INVALID", mostly_failed),
+    ("SUSPECT", stalled_generator),
+    ("SUSPECT", busy_generator),
+    ("SUSPECT", some_failed),
+    ("SUSPECT", uncertain_counts),
+    ("SUSPECT", missed_rate),
+)
+
+RUN_RULES: tuple[tuple[Verdict, Callable[[Stored, Sequence[LevelSummary]], str | None]], ...] = (
+    ("INVALID", nothing_recorded),
+    ("INVALID", dropped_in_notes),
+    ("SUSPECT", interrupted),
+)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The gravest of the verdicts; VALID when there are none."""
+    return max(verdicts, key=_SEVERITY.index, default="VALID")
+
+
+def judge(level: LevelSummary) -> LevelSummary:
+    """The level with its verdict and reasons."""
+    fired = _fired(level)
+    reasons = tuple(reason for _, reason in fired)
+    return replace(level, verdict=worst(verdict for verdict, _ in fired), reasons=reasons)
+
+
+def judge_run(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[Verdict, tuple[str, ...]]:
+    """The run's verdict, the worst of its levels and its own rules, and every reason, gravest first."""
+    fired = [(verdict, reason) for verdict, rule in RUN_RULES if (reason := rule(stored, levels))]
+    for level in levels:
+        where = f"{level.label}: " if len(levels) > 1 else ""
+        fired += [(verdict, f"{where}{reason}") for verdict, reason in _fired(level)]
+    fired.sort(key=lambda pair: -_SEVERITY.index(pair[0]))
+    return worst(verdict for verdict, _ in fired), tuple(reason for _, reason in fired)
+
+
+def _fired(level: LevelSummary) -> list[tuple[Verdict, str]]:
+    return [(verdict, reason) for verdict, rule in LEVEL_RULES if (reason := rule(level))]

@@ -1,0 +1,61 @@
+"""The stable JSON document of a run. Keys are added, never renamed or removed, within one schema number."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from loadlab.analysis.nouns import LevelSummary, RunSummary, Summary
+
+SCHEMA = 1
+
+
+def document(summary: Summary) -> dict[str, Any]:
+    """The Summary as plain values; a number that is not known is None."""
+    return {
+        "schema": SCHEMA,
+        "run": _run(summary.run),
+        "levels": [_level(level) for level in summary.levels],
+        "notes": list(summary.notes),
+    }
+
+
+def render(summary: Summary) -> str:
+    """The document as indented JSON. NaN has no place in it."""
+    return json.dumps(document(summary), indent=2, allow_nan=False) + "\n"
+
+
+def _run(run: RunSummary) -> dict[str, Any]:
+    endpoint = run.spec.endpoint
+    return {
+        "id": run.id,
+        "verdict": run.verdict,
+        "reasons": list(run.reasons),
+        "state": run.state,
+        "scenario": run.spec.scenario,
+        "target": endpoint.name,
+        "url": endpoint.url,
+        "model": endpoint.model,
+        "seed": run.spec.seed,
+        "started_at": _iso(run.started_at_ns),
+        "finished_at": None if run.finished_at_ns is None else _iso(run.finished_at_ns),
+    }
+
+
+def _iso(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _level(level: LevelSummary) -> dict[str, Any]:
+    return {
+        "level": level.index,
+        "offered": dict(level.offered),
+        "requests": dict(level.requests),
+        "metrics": {name: dict(stats) for name, stats in level.metrics.items()},
+        "rates": dict(level.rates),
+        "cost": dict(level.cost),
+        "window_s": level.window_s,
+        "verdict": level.verdict,
+        "reasons": list(level.reasons),
+    }

@@ -1,0 +1,39 @@
+"""The summary as Markdown: for a pull request, an issue or a lab book."""
+
+from __future__ import annotations
+
+from loadlab.analysis.nouns import Summary
+from loadlab.reports.table import COLUMNS
+
+
+def render(summary: Summary) -> str:
+    """Heading with the verdict, reasons, the level table, notes and the basis of the cost."""
+    run = summary.run
+    lines = [
+        f"### {run.verdict}: {_plain(run.spec.scenario)} on {_plain(run.spec.endpoint.model)}",
+        "",
+        *(f"- **{_plain(reason)}**" for reason in run.reasons),
+        *([""] if run.reasons else []),
+        *_table(summary),
+        "",
+        *(f"- {_plain(note)}" for note in (*summary.notes, *_bases(summary))),
+        f"- run `{run.id}`, seed {run.spec.seed}, {_plain(run.spec.endpoint.url)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(summary: Summary) -> list[str]:
+    heads = [f"{column.group} {column.head}".strip() for column in COLUMNS]
+    rules = [":--", *("--:" for _ in COLUMNS[1:])]
+    rows = [[column.cell(level) for column in COLUMNS] for level in summary.levels]
+    return [f"| {' | '.join(map(_plain, row))} |" for row in (heads, rules, *rows)]
+
+
+def _bases(summary: Summary) -> list[str]:
+    return list(dict.fromkeys(f"cost: {level.cost['basis']}" for level in summary.levels))
+
+
+def _plain(text: str) -> str:
+    """One line that Markdown takes as words: a model's name must not become a link or a new row."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{character}" if character in "\\|`*_<>[]$" else character for character in flat)

@@ -1,0 +1,134 @@
+"""The summary on a terminal: plain text of at most 100 columns, also when every request failed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from loadlab.analysis.nouns import LevelSummary, RunSummary, Summary
+from loadlab.core.units import number
+from loadlab.reports.table import COLUMNS
+
+WIDTH = 100
+_LABEL = 10
+_WIDEST = 22
+
+
+def render(summary: Summary) -> str:
+    """Verdict and reasons, what ran, the levels, errors, notes, cost, and what to type next."""
+    blocks = (
+        _verdict(summary.run),
+        _what(summary.run),
+        _levels(summary.levels),
+        [*_errors(summary.levels), *_notes(summary.notes), *_cost(summary.levels)],
+        _footer(summary.run),
+    )
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _verdict(run: RunSummary) -> list[str]:
+    if not run.reasons:
+        return [run.verdict]
+    first, *others = run.reasons
+    return [*_wrap(f"{run.verdict}  ", first), *(line for reason in others for line in _wrap("", reason, 9))]
+
+
+def _wrap(head: str, text: str, indent: int | None = None) -> list[str]:
+    """`text` after `head`, folded to the width, later lines under the first word."""
+    hang = " " * (len(head) if indent is None else indent)
+    return textwrap.wrap(
+        _plain(text),
+        WIDTH,
+        initial_indent=head or hang,
+        subsequent_indent=hang,
+        break_on_hyphens=False,
+    )
+
+
+def _plain(text: str) -> str:
+    """Without control characters: words from a server must not move the cursor of a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    return _wrap(f"{label:<{_LABEL}}", text) if text else []
+
+
+def _what(run: RunSummary) -> list[str]:
+    endpoint = run.spec.endpoint
+    began = datetime.fromtimestamp(run.started_at_ns // 1_000_000_000, UTC)
+    return [
+        *_labelled("scenario", f"{run.spec.scenario} · seed {run.spec.seed} · {began:%Y-%m-%d %H:%M:%S} UTC"),
+        *_labelled("endpoint", f"{endpoint.name} · {endpoint.model} · {endpoint.url}"),
+    ]
+
+
+def _levels(levels: Sequence[LevelSummary]) -> list[str]:
+    if not levels:
+        return ["no level began"]
+    heads = [column.head for column in COLUMNS]
+    rows = [heads, *([_fit(column.cell(level)) for column in COLUMNS] for level in levels)]
+    widths = [max(_room(at), *(len(row[at]) for row in rows)) for at in range(len(COLUMNS))]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
+    return [_groups(widths, gap), *(_line(row, widths, gap) for row in rows)]
+
+
+def _fit(text: str) -> str:
+    """No cell but an odd offered load is longer; with it the widest table still has `WIDTH` columns."""
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _room(at: int) -> int:
+    """What a column needs for the words above it when it stands alone under them."""
+    group = COLUMNS[at].group
+    return len(group) if sum(column.group == group for column in COLUMNS) == 1 else 0
+
+
+def _groups(widths: Sequence[int], gap: str) -> str:
+    """The line above the heads: a group's words stand over the right end of its columns."""
+    spans = []
+    for words, columns in groupby(range(len(COLUMNS)), key=lambda at: COLUMNS[at].group):
+        spans.append(words.rjust(len(gap.join(" " * widths[at] for at in columns))))
+    return gap.join(spans).rstrip()
+
+
+def _line(row: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    offered, *numbers = row
+    aligned = (text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True))
+    return gap.join([offered.ljust(widths[0]), *aligned])
+
+
+def _errors(levels: Iterable[LevelSummary]) -> list[str]:
+    kinds: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for level in levels:
+        kinds.update(level.requests["errors"])
+        examples = {**level.examples, **examples}
+    lines = [f"{n:,} {kind}{_example(examples.get(kind))}" for kind, n in kinds.most_common()]
+    return [line for at, text in enumerate(lines) for line in _labelled("" if at else "errors", text)]
+
+
+def _example(detail: str | None) -> str:
+    return f": {textwrap.shorten(_plain(detail), 160, placeholder=' …')}" if detail else ""
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    return [line for at, note in enumerate(notes) for line in _labelled("" if at else "notes", note)]
+
+
+def _cost(levels: Sequence[LevelSummary]) -> list[str]:
+    """The basis, once where the levels share it; levels priced by the hour differ only in their seconds."""
+    if not levels:
+        return []
+    known = [level.cost["usd"] for level in levels if level.cost["usd"] is not None]
+    bases = list(dict.fromkeys(level.cost["basis"] for level in levels))
+    total = f"${number(sum(known))} · " if known else ""
+    more = f" (and {len(bases) - 1} more levels alike)" if len(bases) > 1 else ""
+    return _labelled("cost", f"{total}{bases[0]}{more}")
+
+
+def _footer(run: RunSummary) -> list[str]:
+    return _labelled("run", run.id) + _labelled("next", f"loadlab runs show {run.id}   ·   loadlab dash")
