@@ -1,0 +1,64 @@
+"""`loadlab serve`: the bundled reference server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loadlab.cli.output import emit_json, say
+from loadlab.core.units import NS_PER_S, parse_duration
+
+
+def serve(
+    engine: Annotated[str | None, typer.Option(help="torch (a real model) or sim (known timing).")] = None,
+    model: Annotated[str | None, typer.Option(help="smollm2-135m, tiny, or a name with 'sim' in it.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8000,
+    device: Annotated[str, typer.Option(help="torch: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="torch on CPU: threads; 0 means one per core.")] = 0,
+    max_num_seqs: Annotated[int, typer.Option(help="Requests served at once; 0: torch 64, sim 4096.")] = 0,
+    max_num_batched_tokens: Annotated[int, typer.Option(help="torch: tokens in one engine step.")] = 512,
+    max_model_len: Annotated[
+        int, typer.Option(envvar="LOADLAB_MAX_MODEL_LEN", help="Context in tokens; 0 is the model's own.")
+    ] = 0,
+    ttft: Annotated[str, typer.Option(help="sim: arrival to first token.")] = "50ms",
+    itl: Annotated[str, typer.Option(help="sim: between tokens.")] = "10ms",
+    jitter: Annotated[float, typer.Option(help="sim: coefficient of variation of both, lognormal.")] = 0.0,
+    fail_rate: Annotated[float, typer.Option(help="sim: share of requests answered with status 500.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="sim: seed of jitter and failures; tiny: of its weights.")] = 0,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="NAME of the environment variable that holds the API key.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout when ready.")] = False,
+) -> None:
+    """Serve a real small model, or a simulated one of known timing, over an OpenAI-compatible API."""
+    from loadlab.server import serving
+    from loadlab.server.settings import Settings
+    from loadlab.server.sim import Timing
+
+    def announce(ready: serving.Ready) -> None:
+        say(f"ready: {ready.url}/v1 · engine {ready.engine} · model {ready.model} · device {ready.device}")
+        if json:
+            emit_json(ready.document())
+
+    settings = Settings(
+        engine=engine,
+        model=model,
+        host=host,
+        port=port,
+        device=device,
+        threads=threads,
+        max_num_seqs=max_num_seqs,
+        max_num_batched_tokens=max_num_batched_tokens,
+        context=max_model_len,
+        timing=Timing(_ns(ttft), _ns(itl), jitter),
+        fail_rate=fail_rate,
+        seed=seed,
+        api_key_env=api_key_env,
+    )
+    serving.serve(settings, announce)
+
+
+def _ns(duration: str) -> int:
+    return round(parse_duration(duration) * NS_PER_S)

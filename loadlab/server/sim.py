@@ -1,0 +1,197 @@
+"""The `sim` engine: no model, but a timing that is known beforehand.
+
+Each request has its own absolute schedule: token i is due at start + ttft + i × itl, so lateness never adds
+up. One heap and one alarm serve every stream. It lives in the HTTP process on purpose: a pipe between would
+add an unknown delay to the truth. It knows nothing of HTTP, and what it really did is in its ledger.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+import re
+import zlib
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from loadlab.core.clock import now_ns
+from loadlab.server.alarm import Alarm, alarm
+from loadlab.server.job import EngineError, Finish, Job, Load, Sink, Turn
+from loadlab.server.ledger import Entry, Ledger
+
+NATURAL_TOKENS = 128  # length of an answer when the request sets no limit
+_TEXT = (
+    "this answer comes from a simulated engine and every word of it is one token written on a fixed schedule "
+    "so that a stopwatch can be checked against a known truth nothing here was computed by a model"
+)
+_WORDS = _TEXT.split()
+_PIECE = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When tokens are due. `jitter` is the coefficient of variation of a lognormal factor of mean 1."""
+
+    ttft_ns: int = 50_000_000
+    itl_ns: int = 10_000_000
+    jitter: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    job: Job
+    sink: Sink
+    chance: random.Random
+    length: int
+    finish: Finish
+    entry: Entry
+    due_ns: int = 0
+    gone: bool = False
+    sent: int = field(default=0)
+
+
+class SimEngine:
+    """An engine of known timing; see `job.Engine`. Same seed and same requests give the same schedule."""
+
+    name = "sim"
+    device = "none"
+
+    def __init__(
+        self,
+        model: str = "sim",
+        timing: Timing | None = None,
+        *,
+        seed: int = 0,
+        fail_rate: float = 0.0,
+        max_num_seqs: int = 4096,
+        context: int = 131_072,
+    ) -> None:
+        self.model, self.context = model, context
+        self.ledger = Ledger()
+        self._timing, self._seed, self._fail_rate, self._places = (
+            timing or Timing(),
+            seed,
+            fail_rate,
+            max_num_seqs,
+        )
+        self._seen: Counter[int] = Counter()
+        self._order = count()
+        self._streams: dict[str, _Stream] = {}
+        self._waiting: deque[_Stream] = deque()
+        self._due: list[tuple[int, int, _Stream]] = []
+        self._alarm: Alarm | None = None
+
+    async def start(self) -> None:
+        self._alarm = alarm(self._tick)
+
+    async def stop(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.gone = True
+            stream.sink.fail("the server is shutting down")
+        self._streams.clear()
+        self._waiting.clear()
+        if self._alarm:
+            self._alarm.close()
+
+    def encode(self, text: str) -> list[int]:
+        """One token per word or mark, named by its checksum."""
+        return [zlib.crc32(piece.encode()) for piece in _PIECE.findall(text)]
+
+    def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
+        return self.encode("\n".join(f"{role}: {text}" for role, text in turns))
+
+    def submit(self, job: Job, sink: Sink) -> None:
+        chance = self._chance(job)
+        if chance.random() < self._fail_rate:
+            raise EngineError(f"simulated failure (--fail-rate {self._fail_rate:g})")
+        length, finish = _length(job, self.context)
+        entry = self.ledger.open(job.id, job.arrival_ns)
+        stream = _Stream(job, sink, chance, length, finish, entry)
+        self._streams[job.id] = stream
+        if self._running() <= self._places:
+            self._admit(stream, job.arrival_ns)
+        else:
+            self._waiting.append(stream)
+
+    def abort(self, job_id: str) -> None:
+        if stream := self._streams.get(job_id):
+            stream.gone = True
+            self._end(stream)
+
+    def load(self) -> Load:
+        return Load(self._running(), len(self._waiting), min(1.0, self._running() / self._places))
+
+    def trouble(self) -> str | None:
+        return None
+
+    def report(self, query: Mapping[str, str]) -> bytes | None:
+        """The ledger; `since_ns` and `gaps=1` narrow and widen it."""
+        return self.ledger.document(int(query.get("since_ns", 0)), query.get("gaps") == "1")
+
+    def _running(self) -> int:
+        return len(self._streams) - len(self._waiting)
+
+    def _chance(self, job: Job) -> random.Random:
+        """Drawn from what was asked and how often before, so that wall-clock order does not matter."""
+        # ints only: their hash is the same in every process
+        content = hash((tuple(job.prompt), job.sampling.max_tokens or 0))
+        self._seen[content] += 1
+        return random.Random(f"{self._seed}:{content}:{self._seen[content]}")
+
+    def _admit(self, stream: _Stream, at_ns: int) -> None:
+        stream.sink.admitted(at_ns)
+        stream.due_ns = at_ns + self._spread(stream, self._timing.ttft_ns)
+        first = not self._due or stream.due_ns < self._due[0][0]
+        heapq.heappush(self._due, (stream.due_ns, next(self._order), stream))
+        if first:
+            self._wake()
+
+    def _spread(self, stream: _Stream, mean_ns: int) -> int:
+        if not self._timing.jitter:
+            return mean_ns
+        variance = math.log1p(self._timing.jitter**2)
+        return round(mean_ns * stream.chance.lognormvariate(-variance / 2, math.sqrt(variance)))
+
+    def _tick(self) -> None:
+        """Writes everything due by now, and no more: sockets must get their turn even when we are late."""
+        now, due = now_ns(), self._due
+        while due and due[0][0] <= now:
+            stream = due[0][2]
+            if not stream.gone and self._emit(stream):
+                stream.due_ns += self._spread(stream, self._timing.itl_ns)
+                heapq.heapreplace(due, (stream.due_ns, next(self._order), stream))
+            else:
+                heapq.heappop(due)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._due and self._alarm:
+            self._alarm.set(self._due[0][0])
+
+    def _emit(self, stream: _Stream) -> bool:
+        """Writes the stream's next token; False when it was the last."""
+        index = stream.sent
+        stream.sent = index + 1
+        finish = stream.finish if stream.sent == stream.length else None
+        word = _WORDS[index % len(_WORDS)]
+        stream.entry.written(stream.due_ns, stream.sink.push(f" {word}" if index else word, 1, finish))
+        if finish:
+            self._end(stream)
+        return finish is None
+
+    def _end(self, stream: _Stream) -> None:
+        del self._streams[stream.job.id]
+        if not stream.sent and stream in self._waiting:
+            self._waiting.remove(stream)
+        while self._waiting and self._running() < self._places:
+            self._admit(self._waiting.popleft(), now_ns())
+
+
+def _length(job: Job, context: int) -> tuple[int, Finish]:
+    room = context - len(job.prompt)
+    if job.sampling.max_tokens is None:
+        return min(NATURAL_TOKENS, room), "stop"
+    return min(job.sampling.max_tokens, room), "length"
