@@ -1,0 +1,43 @@
+"""The verbs, put together. Each file of this room is one verb; only light modules are imported here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loadlab import __version__
+from loadlab.cli import dash, db, doctor, run, runs, serve
+
+app = typer.Typer(
+    name="loadlab",
+    help="Load testing with cost and latency observability for LLM inference endpoints.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"loadlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Load testing with cost and latency observability for LLM inference endpoints."""
+
+
+app.command("run")(run.run)
+app.command("sweep")(run.sweep)
+app.add_typer(runs.app, name="runs")
+app.command("serve")(serve.serve)
+app.command("dash")(dash.dash)
+app.add_typer(db.app, name="db")
+app.command("doctor")(doctor.doctor)

@@ -1,0 +1,50 @@
+"""The flags that several verbs share, each worded once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one versioned JSON document on stdout.")]
+Db = Annotated[
+    str | None,
+    typer.Option(
+        help="Database URL. Default: $LOADLAB_DB, [store].url of loadlab.toml, sqlite:///loadlab.db.",
+        metavar="URL",
+    ),
+]
+Scenario = Annotated[
+    str, typer.Argument(help="A bundled scenario, one in ./scenarios, or a path ending in .py.")
+]
+Target = Annotated[str | None, typer.Option(help="A target of loadlab.toml.", metavar="NAME")]
+Url = Annotated[str | None, typer.Option(help="Base URL of the endpoint, such as http://127.0.0.1:8000/v1.")]
+Model = Annotated[
+    str | None, typer.Option(help="Model to ask for. Default: the only one the endpoint lists.")
+]
+Dialect = Annotated[str | None, typer.Option(help="Wire language: openai-chat or openai-completions.")]
+KeyEnv = Annotated[str | None, typer.Option(help="Environment variable holding the API key.", metavar="NAME")]
+Arrivals = Annotated[str | None, typer.Option(help="Open loop: poisson (default) or constant gaps.")]
+Requests = Annotated[int | None, typer.Option(help="Requests per level.")]
+Duration = Annotated[
+    str | None, typer.Option(help="Length of a level, such as 30s. Default without --requests.")
+]
+Warmup = Annotated[str, typer.Option(help="First part of each level, recorded but kept out of every metric.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Cap on the output of every request.")]
+PromptTokens = Annotated[
+    int | None,
+    typer.Option(help="Synthetic prompts of about this many tokens instead of the scenario's own."),
+]
+Timeout = Annotated[str, typer.Option(help="Limit for one request, such as 60s.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of prompts and arrivals. Default: drawn and stored.")]
+Processes = Annotated[int, typer.Option(help="Load worker processes; one core each.")]
+PriceName = Annotated[
+    str | None, typer.Option("--price", help="Price to use: a name of docs/prices.md, or like 2.50/h.")
+]
+Label = Annotated[str, typer.Option(help="Free words to find the run by.")]
+MetricsUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="Prometheus page of the server; 'none' for none. Default: /metrics of a loopback server."
+    ),
+]

@@ -1,0 +1,104 @@
+"""Before any load: is the endpoint there, does it accept us, does it know the model? Plain http.client.
+
+Asks GET <base>/models, which costs nothing. Where a server does not offer that, the pre-flight only proves
+that something answers HTTP there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from loadlab import dialects
+from loadlab.core.errors import TargetError, UsageError
+from loadlab.core.nouns import Endpoint, Request
+from loadlab.dialects.openai import base_url
+
+TIMEOUT_S = 10.0
+
+
+def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
+    """The endpoint with its model filled in. Raises UsageError or TargetError, in one line what to change."""
+    parts = urlsplit(endpoint.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"URL '{endpoint.url}' is not an http(s) URL; write it like http://127.0.0.1:8000/v1."
+        )
+    if parts.username or parts.password:
+        raise UsageError("the URL carries a user or password; give the key by --api-key-env NAME instead.")
+    status, body = _ask("GET", base_url(endpoint.url) + "/models", headers)
+    if status in (401, 403):
+        raise TargetError(f"{endpoint.url} refused the key (HTTP {status}); set it with --api-key-env NAME.")
+    models = _models(body) if status == 200 else []
+    if not endpoint.model:
+        return replace(endpoint, model=_only(models, endpoint))
+    if models and endpoint.model not in models:
+        _probe(endpoint, headers, models)
+    return endpoint
+
+
+def _only(models: list[str], endpoint: Endpoint) -> str:
+    if len(models) == 1:
+        return models[0]
+    offered = f"it offers {', '.join(models)}" if models else "it does not list its models"
+    raise UsageError(f"no model is named for {endpoint.url}; {offered}; give --model NAME.")
+
+
+def _probe(endpoint: Endpoint, headers: dict[str, str], models: list[str]) -> None:
+    """One real request for a model that is not listed: some servers answer to any name."""
+    call = dialects.get(endpoint.dialect).encode(endpoint, Request(prompt="Hi", max_tokens=1, stream=False))
+    status, body = _ask(call.method, call.url, {**call.headers, **headers}, call.body)
+    if status < 400:
+        return
+    near = difflib.get_close_matches(endpoint.model, models, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise TargetError(
+        f"{endpoint.url} does not serve model '{endpoint.model}' (HTTP {status}: {_words(body)}); {hint}"
+        f"It offers: {', '.join(models)}."
+    )
+
+
+def _ask(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    try:
+        connection.request(method, parts.path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read(1 << 20)
+    except ssl.SSLError as error:
+        raise TargetError(f"TLS with {parts.netloc} failed: {error}.") from error
+    except socket.gaierror as error:
+        raise TargetError(f"host name '{parts.hostname}' cannot be resolved; check the URL {url}.") from error
+    except TimeoutError as error:
+        raise TargetError(
+            f"{parts.netloc} did not answer within {TIMEOUT_S:g} s; is the server up?"
+        ) from error
+    except http.client.HTTPException as error:
+        raise TargetError(f"{parts.netloc} does not speak HTTP: {error!r}; check the URL {url}.") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise TargetError(f"{parts.netloc} cannot be reached ({why}); is the server up?") from error
+    finally:
+        connection.close()
+
+
+def _models(body: bytes) -> list[str]:
+    try:
+        return [str(entry["id"]) for entry in json.loads(body)["data"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _words(body: bytes) -> str:
+    try:
+        document: Any = json.loads(body)
+        return str(document["error"]["message"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return body.decode("utf-8", "replace")[:200]

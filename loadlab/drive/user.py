@@ -1,0 +1,99 @@
+"""The Locust user that a scenario subclasses. Importing this module imports locust."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+from gevent.pool import Group
+from locust import User, constant
+from locust.exception import StopUser
+from locust.user.task import DefaultTaskSet
+
+from loadlab.core.clock import now_ns
+from loadlab.core.nouns import Exchange, Request
+from loadlab.core.units import NS_PER_S
+from loadlab.drive.driver import Driver
+from loadlab.drive.plain import driver_for
+from loadlab.shapes import arrivals
+from loadlab.workloads import Prompts, Workload
+
+
+class StreamUser(User):  # type: ignore[misc]
+    """One person or program that asks a model and reads its whole answer.
+
+    Tasks call `self.send(self.next_request())`. In a closed loop each user repeats its tasks; in an open loop
+    every planned arrival is a fresh user that carries out one task. `dialect` counts under plain `locust`
+    only; `loadlab run` takes it from the target.
+    """
+
+    abstract = True
+    wait_time = constant(0)
+    dialect = "openai-chat"
+    workload: Workload = Prompts()
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.driver: Driver = driver_for(environment, self)
+        self._planned_ns: int | None = None
+
+    def next_request(self) -> Request:
+        """The next request of this user's workload."""
+        return self.driver.next_request(self.workload)
+
+    def send(self, request: Request) -> Exchange:
+        """Sends and waits for the whole answer. Raises StopUser once the level is over."""
+        planned_ns, self._planned_ns = self._planned_ns, None
+        admission = self.driver.admission
+        if planned_ns is None and admission and not admission.open:
+            raise StopUser
+        return self.driver.send(request, planned_ns)
+
+    def start(self, group: Group) -> gevent.Greenlet:
+        """Locust's way of starting a user; in an open loop the one user it starts dispatches arrivals."""
+        admission = self.driver.admission
+        if admission is None or admission.level.rate is None:
+            return super().start(group)
+        self._group = group
+        self._greenlet = group.spawn(self._dispatch)
+        return self._greenlet
+
+    def _dispatch(self) -> None:
+        """Starts every arrival of the level at its planned time, late ones at once and none skipped."""
+        driver, admission = self.driver, self.driver.admission
+        assert admission is not None
+        seed = driver.seed * 1_000_003 + admission.level.index
+        visitors = Group()
+        try:
+            for number, offset in enumerate(arrivals(admission.level, seed)):
+                if number % driver.workers != driver.worker:
+                    continue
+                due = admission.started_ns + offset
+                _sleep_until(due)
+                if not admission.open:
+                    break
+                visitors.spawn(self._visit, due)
+            visitors.join()
+        finally:
+            visitors.kill()
+            admission.drain()
+
+    def _visit(self, planned_ns: int) -> None:
+        visitor = type(self)(self.environment)
+        visitor._planned_ns = planned_ns
+        tasks = DefaultTaskSet(visitor)
+        try:
+            visitor.on_start()
+            tasks.execute_task(tasks.get_next_task())
+            visitor.on_stop()
+        except StopUser:
+            visitor.on_stop()
+        except Exception as error:
+            self.environment.events.user_error.fire(
+                user_instance=visitor, exception=error, tb=error.__traceback__
+            )
+
+
+def _sleep_until(due_ns: int) -> None:
+    while (left := due_ns - now_ns()) > 0:
+        gevent.sleep(left / NS_PER_S)

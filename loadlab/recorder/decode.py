@@ -1,0 +1,97 @@
+"""An Exchange and its dialect become a Result. Times come from the exchange, meaning from the dialect."""
+
+from __future__ import annotations
+
+from loadlab.core.nouns import CountSource, Exchange, Result
+from loadlab.dialects import Decoder, Delta, Dialect
+
+_SHOWN = 200
+
+
+def decode(exchange: Exchange, dialect: Dialect) -> Result:
+    """The row of one request. Whatever went wrong is in it: nothing is raised for bad bytes."""
+    decoder = dialect.decoder(exchange.content_type)
+    arrivals: list[int] = []
+    first_event = first_answer = broken = None
+    try:
+        for at_ns, data in exchange.reads:
+            deltas = decoder.feed(data)
+            if first_event is None and decoder.events:
+                first_event = at_ns
+            if deltas:
+                arrivals.extend([at_ns] * len(deltas))
+                if first_answer is None and _answers(deltas):
+                    first_answer = at_ns
+        _close(decoder, exchange, arrivals)
+    except ValueError as error:
+        broken = str(error)
+    kind, detail = _outcome(exchange, decoder, broken)
+    tokens, source = _count(decoder, arrivals)
+    return Result(
+        level=exchange.level,
+        worker=exchange.worker,
+        seq=exchange.seq,
+        warmup=exchange.warmup,
+        planned_ns=exchange.planned_ns,
+        sent_ns=exchange.sent_ns,
+        connect_ns=exchange.connect_ns,
+        tls_ns=exchange.tls_ns,
+        reused=exchange.reused,
+        retries=exchange.retries,
+        first_byte_ns=exchange.first_byte_ns,
+        first_event_ns=first_event,
+        first_token_ns=arrivals[0] if arrivals else None,
+        first_answer_ns=first_answer,
+        last_token_ns=arrivals[-1] if arrivals else None,
+        done_ns=exchange.done_ns,
+        status=exchange.status,
+        error_kind=kind,
+        error_detail=detail,
+        finish_reason=decoder.finish_reason,
+        max_tokens=exchange.max_tokens,
+        prompt_tokens=decoder.prompt_tokens,
+        cached_tokens=decoder.cached_tokens,
+        output_tokens=tokens,
+        reasoning_tokens=decoder.reasoning_tokens,
+        chunks=len(arrivals),
+        count_source=source,
+        cost_nano_usd=None,
+        arrivals_ns=arrivals,
+    )
+
+
+def _answers(deltas: list[Delta]) -> bool:
+    return any(delta.kind == "answer" for delta in deltas)
+
+
+def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int]) -> None:
+    """Output that only the end of the body completes arrived with the last read."""
+    if exchange.reads:
+        arrivals.extend([exchange.reads[-1][0]] * len(decoder.close()))
+
+
+def _count(decoder: Decoder, arrivals: list[int]) -> tuple[int | None, CountSource | None]:
+    """Output tokens and where the number is from; events are the labelled stand-in when usage is absent."""
+    if decoder.output_tokens is not None:
+        return decoder.output_tokens, "usage"
+    return (len(arrivals), "chunks") if arrivals else (None, None)
+
+
+def _outcome(exchange: Exchange, decoder: Decoder, broken: str | None) -> tuple[str | None, str | None]:
+    """Error kind and detail, (None, None) for success. The wire's own verdict comes first."""
+    if exchange.error_kind is not None:
+        return exchange.error_kind, exchange.error_detail
+    if exchange.status is None or exchange.status >= 300:
+        return f"http_{exchange.status}", decoder.error or _body(exchange)
+    if decoder.error is not None:
+        return "stream_error", decoder.error
+    if broken is not None:
+        return "protocol", f"{broken}: {_body(exchange)}"
+    if not decoder.complete:
+        return "truncated", "the stream ended without a finish reason or [DONE]"
+    return None, None
+
+
+def _body(exchange: Exchange) -> str:
+    text = b"".join(data for _, data in exchange.reads[:3])[:_SHOWN]
+    return text.decode("utf-8", "replace") or "(empty body)"

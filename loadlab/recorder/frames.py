@@ -1,0 +1,34 @@
+"""The pipe between load worker and recorder: length-prefixed msgpack, a batch of exchanges per frame."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from typing import Any
+
+import msgpack
+
+from loadlab.core.nouns import Exchange, Reading
+
+LENGTH = struct.Struct("<I")
+_EXCHANGE = tuple(field.name for field in fields(Exchange))
+
+
+def frame(exchanges: Sequence[Exchange], readings: Sequence[Reading]) -> bytes:
+    """One frame, its length in front."""
+    body = msgpack.packb(
+        ([_flat(exchange) for exchange in exchanges], [astuple(reading) for reading in readings])
+    )
+    return LENGTH.pack(len(body)) + bytes(body)
+
+
+def unframe(body: bytes) -> tuple[list[Exchange], list[Reading]]:
+    """The inverse of `frame`, for a body without its length."""
+    exchanges, readings = msgpack.unpackb(body, use_list=False, max_buffer_size=0)
+    return [Exchange(*row) for row in exchanges], [Reading(*row) for row in readings]
+
+
+def _flat(exchange: Exchange) -> tuple[Any, ...]:
+    # dataclasses.astuple would copy every read of every exchange.
+    return tuple([getattr(exchange, name) for name in _EXCHANGE])

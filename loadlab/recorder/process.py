@@ -1,0 +1,229 @@
+"""The recorder process, plain asyncio: takes batches, decodes, prices, writes; runs the collectors.
+
+Run as `python -m loadlab.recorder.process CONTROL_FD LINK_FD...`. The first command carries the run and the
+database URL. When the control channel ends before `finish` came, the supervisor is gone: what has come in is
+written and the run marked interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from loadlab import collectors, dialects, pricing, store
+from loadlab.core.clock import now_ns
+from loadlab.core.errors import LoadlabError
+from loadlab.core.nouns import Exchange, Level, Reading, Result, Run
+from loadlab.recorder.decode import decode
+from loadlab.recorder.frames import LENGTH, unframe
+
+FLUSH_S = 0.25
+_HEARTBEAT_S = 1.0
+_BATCH = 2000
+_NICENESS = 5
+
+
+class Recorder:
+    """What has come in for one run and is not yet on disk, and the way there."""
+
+    def __init__(self, run: Run, database: store.Store) -> None:
+        self._run, self._store = run, database
+        self._dialect = dialects.get(run.endpoint.dialect)
+        self._results: list[Result] = []
+        self._readings: list[Reading] = []
+        # One thread: SQL never blocks the loop, and writes keep their order.
+        self._sql = ThreadPoolExecutor(1, "sql")
+        self.notes: list[str] = []
+        self.written = self.failed = self.output_tokens = 0
+
+    async def take(self, reader: asyncio.StreamReader) -> None:
+        """Reads one worker's link until it ends."""
+        try:
+            while True:
+                (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+                exchanges, readings = unframe(await reader.readexactly(length))
+                self._readings.extend(readings)
+                for exchange in exchanges:
+                    self._results.append(self._priced(exchange))
+                    await asyncio.sleep(0)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+
+    async def flush_forever(self) -> None:
+        """Writes what has come in, several times a second."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Writes everything that has come in."""
+        while self._results or self._readings:
+            results, self._results = self._results[:_BATCH], self._results[_BATCH:]
+            readings, self._readings = self._readings, []
+            await self.sql(self._store.write, self._run.id, results, readings)
+            self.written += len(results)
+            self.failed += sum(result.error_kind is not None for result in results)
+            self.output_tokens += sum(result.output_tokens or 0 for result in results)
+
+    async def heartbeat(self) -> None:
+        """Shows readers of the store that the run is alive."""
+        while True:
+            await self.sql(self._store.heartbeat, self._run.id)
+            await asyncio.sleep(_HEARTBEAT_S)
+
+    async def collect(self, collector: collectors.Collector) -> None:
+        """Reads one collector for ever, or notes once why it cannot."""
+        if reason := await collector.open():
+            self.notes.append(f"{collector.name}: {reason}")
+            return
+        try:
+            while True:
+                self._readings.extend(await collector.read())
+                await asyncio.sleep(collector.period_s)
+        finally:
+            await collector.close()
+
+    async def sql(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Runs a call of the store in its thread."""
+        await asyncio.get_running_loop().run_in_executor(self._sql, call, *arguments)
+
+    def _priced(self, exchange: Exchange) -> Result:
+        result = decode(exchange, self._dialect)
+        if self._run.price:
+            result.cost_nano_usd = pricing.tokens_nano_usd(
+                self._run.price, result.prompt_tokens, result.cached_tokens, result.output_tokens
+            )
+        return result
+
+
+class Control:
+    """The recorder's end of the supervisor's channel."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next command; None once the supervisor is gone."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            return None
+        return json.loads(line) if line else None
+
+    def send(self, **message: Any) -> None:
+        """Tells the supervisor; one that is gone is noticed by `receive`."""
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def close(self) -> None:
+        """Ends the channel once everything has been sent."""
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            return
+        self._writer.close()
+
+
+async def record(
+    control: Control, links: list[asyncio.StreamReader], run: Run, database: store.Store
+) -> None:
+    """Records `run` until it is finished or the supervisor is gone."""
+    recorder = Recorder(run, database)
+    await recorder.sql(database.begin_run, run)
+    takers = [asyncio.create_task(recorder.take(link)) for link in links]
+    rounds = [
+        asyncio.create_task(work)
+        for work in (
+            recorder.flush_forever(),
+            recorder.heartbeat(),
+            _report(recorder, control),
+            *(recorder.collect(collector) for collector in _collectors(run)),
+        )
+    ]
+    control.send(**{"is": "ready"})
+    watch = asyncio.gather(*rounds)
+    finish = asyncio.create_task(_obey(recorder, control, run))
+    # A round that raises (a full disk, a vanished database) ends the recording; the supervisor says why.
+    await asyncio.wait({watch, finish}, return_when=asyncio.FIRST_COMPLETED)
+    if watch.done():
+        await watch
+    state, notes = finish.result()
+    await asyncio.gather(*takers)
+    for task in rounds:
+        task.cancel()
+    await asyncio.gather(*rounds, return_exceptions=True)
+    await recorder.flush()
+    await recorder.sql(database.finish_run, run.id, state, [*notes, *recorder.notes])
+
+
+async def _obey(recorder: Recorder, control: Control, run: Run) -> tuple[str, list[str]]:
+    """Carries out commands until the run ends; gives its state and notes."""
+    while message := await control.receive():
+        if message["do"] == "level":
+            level = Level(**message["level"])
+            await recorder.sql(recorder._store.begin_level, run.id, level, message["start_ns"])
+        elif message["do"] == "level_end":
+            await recorder.sql(recorder._store.finish_level, run.id, message["level"], message["end_ns"])
+        elif message["do"] == "finish":
+            return message["state"], message["notes"]
+    return "interrupted", ["the supervising process stopped before the run was finished"]
+
+
+async def _report(recorder: Recorder, control: Control) -> None:
+    while True:
+        control.send(
+            **{
+                "is": "written",
+                "at_ns": now_ns(),
+                "written": recorder.written,
+                "failed": recorder.failed,
+                "output_tokens": recorder.output_tokens,
+            }
+        )
+        await asyncio.sleep(FLUSH_S)
+
+
+def _collectors(run: Run) -> list[collectors.Collector]:
+    found = [collectors.host(), collectors.nvml()]
+    return [*found, collectors.scrape(run.metrics_url)] if run.metrics_url else found
+
+
+async def _stream(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(sock=socket.socket(fileno=descriptor), limit=1 << 26)
+
+
+async def serve(control_fd: int, link_fds: list[int]) -> None:
+    """Entry point inside the event loop."""
+    control = Control(*await _stream(control_fd))
+    links = [(await _stream(descriptor)) for descriptor in link_fds]
+    command = await control.receive()
+    if command is None:
+        return
+    try:
+        run = Run.from_dict(command["run"])
+        database = store.open(command["db"])
+        await record(control, [reader for reader, _ in links], run, database)
+        database.close()
+        control.send(**{"is": "finished"})
+    except LoadlabError as error:
+        control.send(**{"is": "error", "message": str(error), "exit": int(error.exit_code)})
+    await control.close()
+
+
+def main() -> None:
+    """Entry point of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Where cores are few, measuring comes before writing down.
+    os.nice(_NICENESS)
+    asyncio.run(serve(int(sys.argv[1]), [int(argument) for argument in sys.argv[2:]]))
+
+
+if __name__ == "__main__":
+    main()
