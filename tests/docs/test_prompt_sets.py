@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -47,7 +48,7 @@ def test_the_page_states_the_lengths(rows: list[dict[str, Any]], page: str) -> N
     mean = f"{sum(words) / len(words):.1f}"
     assert f"| {' | '.join(map(str, ranks))} | {mean} |" in page
     limits = [0, 10, 25, 60, 120, math.inf]
-    classes = [sum(low < n <= high for n in words) for low, high in zip(limits, limits[1:], strict=False)]
+    classes = [sum(low < n <= high for n in words) for low, high in itertools.pairwise(limits)]
     assert f"| {' | '.join(map(str, classes))} |" in page
 
 

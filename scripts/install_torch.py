@@ -1,0 +1,90 @@
+"""Installs the pinned torch into the Python that runs this, in the smallest build that uses the hardware.
+
+Without an NVIDIA GPU that is the CPU build (about 0.2 GB); PyPI's plain Linux wheel brings several GB of CUDA
+libraries, so it is the last resort there. Standard library only: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def main() -> int:
+    """Tries each build in turn; 0 when one is installed."""
+    version = pinned()
+    if installed() == version:
+        return 0
+    complaints = []
+    for sentence, arguments in builds(version, gpu=has_gpu()):
+        print(f"torch {version}: {sentence}", file=sys.stderr, flush=True)
+        done = pip(arguments)
+        if done.returncode == 0:
+            return 0
+        complaints.append(done.stderr.strip())
+    print(complaints[-1], file=sys.stderr)
+    print(
+        f"loadlab: torch {version} could not be installed; see the lines above. Check the network and "
+        f"`pip config list`, then try again.",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def builds(version: str, *, gpu: bool) -> list[tuple[str, list[str]]]:
+    """What to try, best first: a sentence for the user, and pip's arguments."""
+    plain = [f"torch=={version}"]
+    if gpu:
+        return [("an NVIDIA GPU is here, so the CUDA build (several GB)", plain)]
+    cpu = [f"torch=={version}+cpu"]
+    return [
+        ("no NVIDIA GPU here, so the CPU build", cpu),
+        (f"not on the configured index; trying {CPU_INDEX}", [*cpu, "--extra-index-url", CPU_INDEX]),
+        ("no CPU build to be had; PyPI's plain wheel (on x86 with several GB of CUDA libraries)", plain),
+    ]
+
+
+def pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs `pip install`, its progress shown, its complaints kept; a dead network ends it within a minute."""
+    return subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check"]
+        + ["--timeout", "15", "--retries", "1", "-c", str(CONSTRAINTS), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver shows a device."""
+    if Path("/dev/nvidia0").exists():
+        return True
+    tool = shutil.which("nvidia-smi")
+    return tool is not None and b"GPU " in subprocess.run([tool, "-L"], capture_output=True).stdout
+
+
+def pinned() -> str:
+    """The version in constraints.txt."""
+    found = re.search(r"^torch==([\d.]+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)
+    if not found:
+        sys.exit(f"loadlab: {CONSTRAINTS} pins no torch; make it again with scripts/lock.sh.")
+    return found[1]
+
+
+def installed() -> str | None:
+    """The installed version without its build tag, or None."""
+    try:
+        return metadata.version("torch").partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
