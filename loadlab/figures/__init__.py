@@ -1,0 +1,28 @@
+"""Frames to plotly figures, for the dashboard and the reports.
+
+In scope: how measured numbers are drawn, in a light and a dark theme. Out of scope: SQL, pages, arithmetic
+on samples.
+"""
+
+from __future__ import annotations
+
+from loadlab.figures.curves import cost_curve, tradeoff
+from loadlab.figures.distribution import ecdf
+from loadlab.figures.over_time import Band, errors_over_time, latency_over_time
+from loadlab.figures.slo import Limit
+from loadlab.figures.theme import DARK, LIGHT, MAX_SERIES, THEMES, Theme
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "MAX_SERIES",
+    "THEMES",
+    "Band",
+    "Limit",
+    "Theme",
+    "cost_curve",
+    "ecdf",
+    "errors_over_time",
+    "latency_over_time",
+    "tradeoff",
+]

@@ -1,0 +1,60 @@
+"""How a metric is spread: the empirical distribution, every sample counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from loadlab.figures.axes import axis, quantity, scale
+from loadlab.figures.theme import LIGHT, MAX_SERIES, Theme, figure, series_style
+
+MAX_POINTS = 1_000
+
+Sample = npt.NDArray[np.float64]
+
+
+def ecdf(
+    samples: Mapping[str, Sample], metric: str, limit: float | None = None, theme: Theme = LIGHT
+) -> go.Figure:
+    """Share of samples (%) at or below each value, one step curve per series with its n, at most six.
+
+    `limit` draws the SLO at that value. Drawn with at most 1,000 points a series: the slowest are all kept.
+    """
+    words = axis(metric)
+    known = {
+        name: np.sort(values[np.isfinite(values)]) for name, values in list(samples.items())[:MAX_SERIES]
+    }
+    ends = [end for values in known.values() if values.size for end in (values[0], values[-1])]
+    chart = figure(
+        theme, 340,
+        xaxis={"title": words.title, **scale([*ends, *([limit] if limit else [])])},
+        yaxis={"title": "Share of samples (%)", "range": [0, 101], "tickvals": [0, 25, 50, 75, 95]},
+    )  # fmt: skip
+    for place, (name, values) in enumerate(known.items()):
+        _add_steps(chart, f"{name} (n = {values.size:,})", values, place, words.unit, theme)
+    if limit:
+        chart.add_vline(x=limit, line={"color": theme.slo, "width": 2, "dash": "dash"}, name="SLO")
+    return chart.update_layout(showlegend=True)
+
+
+def _add_steps(chart: go.Figure, name: str, values: Sample, place: int, unit: str, theme: Theme) -> None:
+    ranks = _ranks(values.size)
+    colour, _, dash = series_style(place, theme)
+    chart.add_scatter(
+        x=values[ranks], y=100 * (ranks + 1) / max(values.size, 1), name=name, mode="lines",
+        line={"color": colour, "dash": dash, "width": 2, "shape": "hv"},
+        customdata=[quantity(float(value), unit) for value in values[ranks]],
+        hovertemplate="%{y:.1f} % at or below %{customdata}<extra>" + name + "</extra>",
+    )  # fmt: skip
+
+
+def _ranks(n: int) -> npt.NDArray[np.int64]:
+    if n <= MAX_POINTS:
+        return np.arange(n)
+    tail = MAX_POINTS // 5
+    return np.unique(
+        np.concatenate([np.linspace(0, n - tail, MAX_POINTS - tail).astype(int), np.arange(n - tail, n)])
+    )
