@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from loadlab.analysis.curve import at_slo, curve, dominated
-from loadlab.analysis.nouns import LevelSummary, RunSummary, Stored, Summary, label
+from loadlab.analysis.nouns import LevelSummary, Stored, Summary, label
 from loadlab.analysis.samples import request_metrics
 from loadlab.analysis.summary import summarise
 from loadlab.analysis.timeline import timeline
 
 __all__ = [
     "LevelSummary",
-    "RunSummary",
     "Stored",
     "Summary",
     "at_slo",

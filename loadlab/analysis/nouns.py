@@ -64,23 +64,15 @@ class LevelSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What ran, and whether to believe it; `reasons` name the level where a run has several."""
-
-    id: str
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    state: str
-    spec: Run
-    started_at_ns: int
-    finished_at_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
-    """A run in numbers, computed from its rows. `notes` say what to keep in mind; they are no verdict."""
+    """A run in numbers, computed from its rows.
 
-    run: RunSummary
+    `run`: id, verdict, reasons (they name the level where there are several), state, started_at_ns,
+    finished_at_ns. `spec`: what was asked. `notes`: what to keep in mind; they are no verdict.
+    """
+
+    run: Mapping[str, Any]
+    spec: Run
     levels: tuple[LevelSummary, ...]
     notes: tuple[str, ...]
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from loadlab import pricing
 from loadlab.analysis.notes import notes_of
-from loadlab.analysis.nouns import LevelSummary, RunSummary, Stored, Summary
+from loadlab.analysis.nouns import LevelSummary, Stored, Summary
 from loadlab.analysis.percentiles import Sample, Stats, describe, percentile
 from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
 from loadlab.analysis.verdict import judge, judge_run
@@ -32,16 +32,15 @@ def summarise(
     counted = gaps[flag(gaps, "ok") & ~flag(gaps, "warmup")]
     done = tuple(judge(_level(stored, row, requests, counted, readings)) for row in rows)
     verdict, reasons = judge_run(stored, done)
-    run = RunSummary(
-        id=stored.id,
-        verdict=verdict,
-        reasons=reasons,
-        state=stored.state,
-        spec=stored.spec,
-        started_at_ns=stored.started_at_ns,
-        finished_at_ns=stored.finished_at_ns,
-    )
-    return Summary(run, done, notes_of(stored, done, planned=len(stored.spec.levels)))
+    run = {
+        "id": stored.id,
+        "verdict": verdict,
+        "reasons": list(reasons),
+        "state": stored.state,
+        "started_at_ns": stored.started_at_ns,
+        "finished_at_ns": stored.finished_at_ns,
+    }
+    return Summary(run, stored.spec, done, notes_of(stored, done, planned=len(stored.spec.levels)))
 
 
 def _began(row: dict[Any, Any], requests: pd.DataFrame) -> bool:

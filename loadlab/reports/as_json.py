@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from loadlab.analysis.nouns import LevelSummary, RunSummary, Summary
+from loadlab.analysis.nouns import LevelSummary, Summary
 
 SCHEMA = 1
 
@@ -15,7 +15,7 @@ def document(summary: Summary) -> dict[str, Any]:
     """The Summary as plain values; a number that is not known is None."""
     return {
         "schema": SCHEMA,
-        "run": _run(summary.run),
+        "run": _run(summary),
         "levels": [_level(level) for level in summary.levels],
         "notes": list(summary.notes),
     }
@@ -26,20 +26,21 @@ def render(summary: Summary) -> str:
     return json.dumps(document(summary), indent=2, allow_nan=False) + "\n"
 
 
-def _run(run: RunSummary) -> dict[str, Any]:
-    endpoint = run.spec.endpoint
+def _run(summary: Summary) -> dict[str, Any]:
+    run, spec = summary.run, summary.spec
+    finished_at_ns = run["finished_at_ns"]
     return {
-        "id": run.id,
-        "verdict": run.verdict,
-        "reasons": list(run.reasons),
-        "state": run.state,
-        "scenario": run.spec.scenario,
-        "target": endpoint.name,
-        "url": endpoint.url,
-        "model": endpoint.model,
-        "seed": run.spec.seed,
-        "started_at": _iso(run.started_at_ns),
-        "finished_at": None if run.finished_at_ns is None else _iso(run.finished_at_ns),
+        "id": run["id"],
+        "verdict": run["verdict"],
+        "reasons": list(run["reasons"]),
+        "state": run["state"],
+        "scenario": spec.scenario,
+        "target": spec.endpoint.name,
+        "url": spec.endpoint.url,
+        "model": spec.endpoint.model,
+        "seed": spec.seed,
+        "started_at": _iso(run["started_at_ns"]),
+        "finished_at": None if finished_at_ns is None else _iso(finished_at_ns),
     }
 
 

@@ -8,16 +8,16 @@ from loadlab.reports.table import COLUMNS
 
 def render(summary: Summary) -> str:
     """Heading with the verdict, reasons, the level table, notes and the basis of the cost."""
-    run = summary.run
+    run, spec = summary.run, summary.spec
     lines = [
-        f"### {run.verdict}: {_plain(run.spec.scenario)} on {_plain(run.spec.endpoint.model)}",
+        f"### {run['verdict']}: {_plain(spec.scenario)} on {_plain(spec.endpoint.model)}",
         "",
-        *(f"- **{_plain(reason)}**" for reason in run.reasons),
-        *([""] if run.reasons else []),
+        *(f"- **{_plain(reason)}**" for reason in run["reasons"]),
+        *([""] if run["reasons"] else []),
         *_table(summary),
         "",
         *(f"- {_plain(note)}" for note in (*summary.notes, *_bases(summary))),
-        f"- run `{run.id}`, seed {run.spec.seed}, {_plain(run.spec.endpoint.url)}",
+        f"- run `{run['id']}`, seed {spec.seed}, {_plain(spec.endpoint.url)}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any
 
-from loadlab.analysis.nouns import LevelSummary, RunSummary, Summary
-from loadlab.core.units import number
+from loadlab.analysis.nouns import LevelSummary, Summary
+from loadlab.core.units import NS_PER_S, number
 from loadlab.reports.table import COLUMNS
 
 WIDTH = 100
@@ -21,19 +22,20 @@ def render(summary: Summary) -> str:
     """Verdict and reasons, what ran, the levels, errors, notes, cost, and what to type next."""
     blocks = (
         _verdict(summary.run),
-        _what(summary.run),
+        _what(summary),
         _levels(summary.levels),
         [*_errors(summary.levels), *_notes(summary.notes), *_cost(summary.levels)],
-        _footer(summary.run),
+        _footer(summary.run["id"]),
     )
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _verdict(run: RunSummary) -> list[str]:
-    if not run.reasons:
-        return [run.verdict]
-    first, *others = run.reasons
-    return [*_wrap(f"{run.verdict}  ", first), *(line for reason in others for line in _wrap("", reason, 9))]
+def _verdict(run: Mapping[str, Any]) -> list[str]:
+    if not run["reasons"]:
+        return [run["verdict"]]
+    first, *others = run["reasons"]
+    lines = _wrap(f"{run['verdict']}  ", first)
+    return [*lines, *(line for reason in others for line in _wrap("", reason, 9))]
 
 
 def _wrap(head: str, text: str, indent: int | None = None) -> list[str]:
@@ -57,11 +59,11 @@ def _labelled(label: str, text: str) -> list[str]:
     return _wrap(f"{label:<{_LABEL}}", text) if text else []
 
 
-def _what(run: RunSummary) -> list[str]:
-    endpoint = run.spec.endpoint
-    began = datetime.fromtimestamp(run.started_at_ns // 1_000_000_000, UTC)
+def _what(summary: Summary) -> list[str]:
+    spec, endpoint = summary.spec, summary.spec.endpoint
+    began = datetime.fromtimestamp(summary.run["started_at_ns"] // NS_PER_S, UTC)
     return [
-        *_labelled("scenario", f"{run.spec.scenario} · seed {run.spec.seed} · {began:%Y-%m-%d %H:%M:%S} UTC"),
+        *_labelled("scenario", f"{spec.scenario} · seed {spec.seed} · {began:%Y-%m-%d %H:%M:%S} UTC"),
         *_labelled("endpoint", f"{endpoint.name} · {endpoint.model} · {endpoint.url}"),
     ]
 
@@ -130,5 +132,5 @@ def _cost(levels: Sequence[LevelSummary]) -> list[str]:
     return _labelled("cost", f"{total}{bases[0]}{more}")
 
 
-def _footer(run: RunSummary) -> list[str]:
-    return _labelled("run", run.id) + _labelled("next", f"loadlab runs show {run.id}   ·   loadlab dash")
+def _footer(run_id: str) -> list[str]:
+    return _labelled("run", run_id) + _labelled("next", f"loadlab runs show {run_id}   ·   loadlab dash")
