@@ -1,0 +1,111 @@
+"""Rows as pandas frames, one fixed dtype per column, also when there are no rows.
+
+A column that may be NULL becomes float64 with NaN: offsets stay exact up to 2**53 ns, which is 104 days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from loadlab.store import codec, schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_request, _arrivals = schema.request.c, schema.arrivals.c
+
+
+def frame(connection: sa.Connection, query: sa.Select[Any]) -> pd.DataFrame:
+    """The query's rows, column by column."""
+    import pandas as pd
+
+    columns = list(query.selected_columns)
+    rows = connection.execute(query).all()
+    cells: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return pd.DataFrame(
+        {column.name: _series(cell, column) for cell, column in zip(cells, columns, strict=True)}
+    )
+
+
+def _series(cells: Sequence[Any], column: Any) -> Any:
+    import pandas as pd
+
+    nullable = getattr(column, "nullable", False)
+    match column.type:
+        case sa.Boolean():
+            return np.array(cells, bool)
+        case sa.Integer():  # BigInteger too
+            return np.array(cells, np.float64 if nullable else np.int64)
+        case sa.Float():
+            return np.array(cells, np.float64)
+        case sa.JSON():
+            return pd.Series(list(cells), dtype=object)
+        case _:
+            return pd.Series(list(cells), dtype="str")
+
+
+def runs(connection: sa.Connection, limit: int | None) -> pd.DataFrame:
+    """One row per run, newest first, with its numbers of levels, requests and failures."""
+    run = schema.run
+    of_run = sa.select(sa.func.count()).where(_request.run_id == run.c.id)
+    levels = sa.select(sa.func.count()).where(schema.level.c.run_id == run.c.id)
+    query = sa.select(
+        *(column for column in run.c if column.name not in ("spec", "environment")),
+        levels.scalar_subquery().label("n_levels"),
+        of_run.scalar_subquery().label("n_requests"),
+        of_run.where(_request.error_kind.is_not(None)).scalar_subquery().label("n_failed"),
+    )
+    return frame(connection, query.order_by(run.c.started_at_ns.desc(), run.c.id.desc()).limit(limit))
+
+
+def levels(connection: sa.Connection, run_id: str) -> pd.DataFrame:
+    """The table `level` of one run, in order."""
+    level = schema.level
+    return frame(connection, sa.select(level).where(level.c.run_id == run_id).order_by(level.c.level))
+
+
+def requests(connection: sa.Connection, run_id: str, level: int | None) -> pd.DataFrame:
+    """The table `request` of one run or one of its levels, in the order planned."""
+    query = sa.select(schema.request).where(*_chosen(run_id, level))
+    return frame(connection, query.order_by(_request.planned_ns, _request.worker, _request.seq))
+
+
+def readings(connection: sa.Connection, run_id: str) -> pd.DataFrame:
+    """The table `reading` of one run, in order of time."""
+    reading = schema.reading
+    query = sa.select(reading).where(reading.c.run_id == run_id)
+    return frame(connection, query.order_by(reading.c.at_ns, reading.c.id))
+
+
+def gaps(connection: sa.Connection, run_id: str, level: int | None) -> pd.DataFrame:
+    """One row per gap between neighbouring arrivals: level, warmup, ok (the request did not fail), itl_ms."""
+    import pandas as pd
+
+    query = (
+        sa.select(
+            _request.level, _request.warmup, _request.error_kind.is_(None), _arrivals.codec, _arrivals.blob
+        )
+        .join_from(schema.request, schema.arrivals)
+        .where(*_chosen(run_id, level))
+        .order_by(_request.planned_ns, _request.worker, _request.seq)
+    )
+    rows = connection.execute(query).all()
+    levels, warmups, oks, codecs, blobs = list(zip(*rows, strict=True)) or [()] * 5
+    itl_ms, counts = codec.gaps_ms(codecs, blobs)
+    return pd.DataFrame(
+        {
+            "level": np.repeat(np.array(levels, np.int64), counts),
+            "warmup": np.repeat(np.array(warmups, bool), counts),
+            "ok": np.repeat(np.array(oks, bool), counts),
+            "itl_ms": itl_ms,
+        }
+    )
+
+
+def _chosen(run_id: str, level: int | None) -> list[sa.ColumnElement[bool]]:
+    chosen = [_request.run_id == run_id]
+    return chosen if level is None else [*chosen, _request.level == level]

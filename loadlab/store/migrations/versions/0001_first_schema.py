@@ -1,0 +1,118 @@
+"""The first schema: run, level, request, arrivals, reading."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+Int = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "run",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("scenario", sa.String(length=200), nullable=False),
+        sa.Column("target", sa.String(length=200), nullable=False),
+        sa.Column("url", sa.String(length=1000), nullable=False),
+        sa.Column("model", sa.String(length=300), nullable=False),
+        sa.Column("dialect", sa.String(length=60), nullable=False),
+        sa.Column("label", sa.String(length=200), nullable=False),
+        sa.Column("seed", Int, nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("verdict", sa.String(length=10), nullable=True),
+        sa.Column("reasons", sa.JSON(), nullable=False),
+        sa.Column("started_at_ns", Int, nullable=False),
+        sa.Column("finished_at_ns", Int, nullable=True),
+        sa.Column("heartbeat_at_ns", Int, nullable=False),
+        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("price", sa.JSON(), nullable=True),
+        sa.Column("unpriced", sa.Text(), nullable=False),
+        sa.Column("environment", sa.JSON(), nullable=False),
+        sa.Column("notes", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+    )
+    op.create_index(op.f("ix_run_started_at_ns"), "run", ["started_at_ns"], unique=False)
+    op.create_table(
+        "level",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("users", sa.Integer(), nullable=True),
+        sa.Column("rate", sa.Float(), nullable=True),
+        sa.Column("arrivals", sa.String(length=20), nullable=False),
+        sa.Column("requests", sa.Integer(), nullable=True),
+        sa.Column("duration_s", sa.Float(), nullable=True),
+        sa.Column("warmup_s", sa.Float(), nullable=False),
+        sa.Column("started_ns", Int, nullable=True),
+        sa.Column("finished_ns", Int, nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_level_run_id_run"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "level", name=op.f("pk_level")),
+    )
+    op.create_table(
+        "reading",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("at_ns", Int, nullable=False),
+        sa.Column("source", sa.String(length=40), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
+        sa.Column("metric", sa.String(length=120), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_reading_run_id_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reading")),
+    )
+    op.create_index(op.f("ix_reading_run_id_at_ns"), "reading", ["run_id", "at_ns"], unique=False)
+    op.create_table(
+        "request",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("worker", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("warmup", sa.Boolean(), nullable=False),
+        sa.Column("planned_ns", Int, nullable=False),
+        sa.Column("sent_ns", Int, nullable=True),
+        sa.Column("connect_ns", Int, nullable=False),
+        sa.Column("tls_ns", Int, nullable=False),
+        sa.Column("reused", sa.Boolean(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
+        sa.Column("first_byte_ns", Int, nullable=True),
+        sa.Column("first_event_ns", Int, nullable=True),
+        sa.Column("first_token_ns", Int, nullable=True),
+        sa.Column("first_answer_ns", Int, nullable=True),
+        sa.Column("last_token_ns", Int, nullable=True),
+        sa.Column("done_ns", Int, nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error_kind", sa.String(length=40), nullable=True),
+        sa.Column("error_detail", sa.Text(), nullable=True),
+        sa.Column("finish_reason", sa.String(length=40), nullable=True),
+        sa.Column("max_tokens", sa.Integer(), nullable=False),
+        sa.Column("prompt_tokens", sa.Integer(), nullable=True),
+        sa.Column("cached_tokens", sa.Integer(), nullable=True),
+        sa.Column("output_tokens", sa.Integer(), nullable=True),
+        sa.Column("reasoning_tokens", sa.Integer(), nullable=True),
+        sa.Column("chunks", sa.Integer(), nullable=False),
+        sa.Column("count_source", sa.String(length=20), nullable=True),
+        sa.Column("cost_nano_usd", Int, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_request_run_id_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "worker", "seq", name=op.f("pk_request")),
+    )
+    op.create_index(op.f("ix_request_run_id_level"), "request", ["run_id", "level"], unique=False)
+    op.create_table(
+        "arrivals",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("worker", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("codec", sa.Integer(), nullable=False),
+        sa.Column("blob", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id", "worker", "seq"],
+            ["request.run_id", "request.worker", "request.seq"],
+            name=op.f("fk_arrivals_run_id_worker_seq_request"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("run_id", "worker", "seq", name=op.f("pk_arrivals")),
+    )

@@ -1,0 +1,197 @@
+"""The store: one object that writes runs and reads them back as frames. It computes no metric.
+
+Times come in as absolute `clock.now_ns()` and are stored as offsets from the run's anchor. Each method is one
+transaction; when it returns, what it wrote is committed. Methods may be called from several threads; a forked
+process must open its own Store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from loadlab.core.errors import NoDataError
+from loadlab.core.nouns import Level, Reading, Result, Run, RunState, Verdict
+from loadlab.store import codec, engine, frames, rows, schema
+from loadlab.store.migration import HEAD
+from loadlab.store.stored import StoredRun, state
+from loadlab.store.url import shown, sqlite_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Store:
+    """An open database. `loadlab.store.open` makes one; `migrated_from` is the revision it had, or None."""
+
+    def __init__(self, database: sa.Engine, migrated_from: str | None) -> None:
+        self._database = database
+        self._clocks: dict[str, int] = {}
+        self.migrated_from = migrated_from
+
+    def begin_run(self, run: Run) -> None:
+        """Stores what was asked; the run is `running` from here on."""
+        with self._transaction() as connection:
+            connection.execute(schema.run.insert(), rows.run_row(run))
+        self._clocks[run.id] = run.clock_ns
+
+    def begin_level(self, run_id: str, level: Level, started_ns: int) -> None:
+        """Stores that a level began at `started_ns` (absolute)."""
+        row = rows.level_row(run_id, level, started_ns - self._clock(run_id))
+        with self._transaction() as connection:
+            connection.execute(schema.level.insert(), row)
+
+    def finish_level(self, run_id: str, index: int, finished_ns: int) -> None:
+        """Stores that a level ended at `finished_ns` (absolute)."""
+        level = schema.level
+        offset = finished_ns - self._clock(run_id)
+        self._update(level, (level.c.run_id == run_id, level.c.level == index), finished_ns=offset)
+
+    def write(self, run_id: str, results: Sequence[Result], readings: Sequence[Reading]) -> None:
+        """Stores a batch in one transaction; all of it is on disk when this returns, or none of it.
+
+        Raises StoreError, for instance for a (worker, seq) that is already there.
+        """
+        clock_ns = self._clock(run_id)
+        batches = {
+            schema.request: [rows.request_row(run_id, result, clock_ns) for result in results],
+            schema.arrivals: [rows.arrivals_row(run_id, result) for result in results if result.arrivals_ns],
+            schema.reading: list(rows.reading_rows(run_id, readings, clock_ns)),
+        }
+        with self._transaction() as connection:
+            for table, batch in batches.items():
+                if batch:
+                    connection.execute(table.insert(), batch)
+
+    def heartbeat(self, run_id: str) -> None:
+        """Stores that the recorder lives; a run without one for 10 s reads as interrupted."""
+        self._update_run(run_id, heartbeat_at_ns=time.time_ns())
+
+    def finish_run(self, run_id: str, state: RunState, notes: Sequence[str] = ()) -> None:
+        """Stores how the run ended, and sentences worth keeping with it."""
+        self._update_run(run_id, state=state, notes=list(notes), finished_at_ns=time.time_ns())
+
+    def set_verdict(self, run_id: str, verdict: Verdict, reasons: Sequence[str]) -> None:
+        """Stores whether the run can be trusted, and why not."""
+        self._update_run(run_id, verdict=verdict, reasons=list(reasons))
+
+    def runs(self, limit: int | None = None) -> pd.DataFrame:
+        """One row per run, newest first: table `run` less its documents; n_levels, n_requests, n_failed."""
+        with self._transaction() as connection:
+            found = frames.runs(connection, limit)
+        found["state"] = [state(*pair) for pair in zip(found["state"], found["heartbeat_at_ns"], strict=True)]
+        return found
+
+    def run(self, ref: str) -> StoredRun:
+        """The run of that id, unique prefix of an id, or "latest". Raises NoDataError."""
+        run = schema.run
+        newest = sa.select(run).order_by(run.c.started_at_ns.desc(), run.c.id.desc()).limit(2)
+        query = (
+            newest.limit(1) if ref == "latest" else newest.where(run.c.id.startswith(ref, autoescape=True))
+        )
+        with self._transaction() as connection:
+            exact = connection.execute(sa.select(run).where(run.c.id == ref)).mappings().all()
+            found = exact or connection.execute(query).mappings().all()
+        if len(found) != 1 or not ref:
+            raise NoDataError(self._not_one(ref, [row["id"] for row in found]))
+        return StoredRun.from_row(found[0])
+
+    def levels(self, run_id: str) -> pd.DataFrame:
+        """Table `level` of one run (full id), in order."""
+        with self._transaction() as connection:
+            return frames.levels(connection, run_id)
+
+    def requests(self, run_id: str, level: int | None = None) -> pd.DataFrame:
+        """Table `request` of one run (full id) or level, as planned in time; nullable numbers are float64."""
+        with self._transaction() as connection:
+            return frames.requests(connection, run_id, level)
+
+    def gaps(self, run_id: str, level: int | None = None) -> pd.DataFrame:
+        """Every gap between neighbouring arrivals: level, warmup, ok (the request did not fail), itl_ms."""
+        with self._transaction() as connection:
+            return frames.gaps(connection, run_id, level)
+
+    def arrivals(self, run_id: str, worker: int, seq: int) -> list[int]:
+        """When each output event of one request came (ns from the run's anchor); [] when none did."""
+        request, arrivals = schema.request.c, schema.arrivals.c
+        query = (
+            sa.select(arrivals.codec, arrivals.blob, sa.func.coalesce(request.sent_ns, request.planned_ns))
+            .join_from(schema.request, schema.arrivals)
+            .where(arrivals.run_id == run_id, arrivals.worker == worker, arrivals.seq == seq)
+        )
+        with self._transaction() as connection:
+            found = connection.execute(query).one_or_none()
+        return codec.decode(*found) if found else []
+
+    def readings(self, run_id: str) -> pd.DataFrame:
+        """Table `reading` of one run (full id), in order of time."""
+        with self._transaction() as connection:
+            return frames.readings(connection, run_id)
+
+    def info(self) -> dict[str, Any]:
+        """URL (password hidden), backend, schema revision and newest known, rows per table, size in bytes."""
+        url = self._database.url
+        with self._transaction() as connection:
+            tables = schema.metadata.sorted_tables
+            return {
+                "url": shown(url),
+                "backend": connection.dialect.name,
+                "revision": connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar(),
+                "head": HEAD,
+                "counts": {
+                    table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
+                    for table in tables
+                },
+                "size_bytes": self._size_bytes(connection),
+            }
+
+    def close(self) -> None:
+        """Closes every connection; the object is of no use afterwards."""
+        self._database.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with engine.one_line_errors(self._database.url), self._database.begin() as connection:
+            yield connection
+
+    def _update_run(self, run_id: str, **values: Any) -> None:
+        self._update(schema.run, (schema.run.c.id == run_id,), **values)
+
+    def _update(self, table: sa.Table, where: Sequence[sa.ColumnElement[bool]], **values: Any) -> None:
+        with self._transaction() as connection:
+            if connection.execute(table.update().where(*where).values(**values)).rowcount == 0:
+                raise NoDataError(f"nothing to update in table {table.name}: it has no such row ({values}).")
+
+    def _clock(self, run_id: str) -> int:
+        """The run's anchor; read from its row when another process began the run."""
+        if run_id not in self._clocks:
+            self._clocks[run_id] = self.run(run_id).spec.clock_ns
+        return self._clocks[run_id]
+
+    def _not_one(self, ref: str, found: Sequence[str]) -> str:
+        where = shown(self._database.url)
+        if len(found) > 1:
+            return f"run '{ref}' is ambiguous in {where}: {', '.join(found)}, …; give more characters."
+        if ref == "latest":
+            return f"{where} holds no run yet; `loadlab run` records one."
+        return f"run '{ref}' is not in {where}; `loadlab runs list` shows what is."
+
+    def _size_bytes(self, connection: sa.Connection) -> int | None:
+        if connection.dialect.name == "postgresql":
+            size = sa.func.pg_database_size(sa.func.current_database())
+            return connection.execute(sa.select(size)).scalar()
+        path = sqlite_file(self._database.url)
+        if path is None:
+            return None
+        parts = (path, path.with_name(f"{path.name}-wal"))
+        return sum(part.stat().st_size for part in parts if part.exists())
