@@ -60,9 +60,11 @@ def test_an_older_schema_is_upgraded(database_url: str, monkeypatch: pytest.Monk
 
 def test_a_failed_migration_leaves_nothing_behind(database_url: str) -> None:
     url = parse(database_url)
-    with engine.make(url, migrating=True).connect() as connection, connection.begin() as transaction:
+    database = engine.make(url, migrating=True)
+    with database.connect() as connection, connection.begin() as transaction:
         migration.upgrade_connection(connection)
         transaction.rollback()
+    database.dispose()
     with pytest.raises(NoDataError):
         store.open(database_url, create=False)
 

@@ -53,10 +53,9 @@ def test_every_field_of_a_result_is_stored_with_times_from_the_anchor(
 def test_the_unknown_is_null_and_never_zero(
     opened: Store, make_run: MakeRun, make_result: MakeResult
 ) -> None:
-    nothing = dict.fromkeys(
-        "sent_ns first_byte_ns first_event_ns first_token_ns first_answer_ns last_token_ns done_ns status "
-        "prompt_tokens output_tokens count_source finish_reason".split()
-    )
+    times = ("sent_ns", "first_byte_ns", "first_event_ns", "first_token_ns", "first_answer_ns", "done_ns")
+    others = ("last_token_ns", "status", "prompt_tokens", "output_tokens", "count_source", "finish_reason")
+    nothing = dict.fromkeys((*times, *others))
     opened.begin_run(make_run())
     broken = make_result(0, **nothing, error_kind="connect", error_detail="refused", chunks=0, arrivals_ns=[])
     opened.write("run-a", [broken], [])
