@@ -1,0 +1,322 @@
+"""The wire against real sockets that behave and misbehave to order."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from loadlab.core.nouns import Exchange
+from loadlab.dialects import Call
+from loadlab.wire import Client
+
+Script = Callable[[socket.socket], None]
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Server:
+    """Runs one script per accepted connection, in threads; the last script serves all further ones."""
+
+    def __init__(self, *scripts: Script, context: ssl.SSLContext | None = None) -> None:
+        self._scripts, self._context = scripts, context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.accepted = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            script = self._scripts[min(self.accepted, len(self._scripts) - 1)]
+            self.accepted += 1
+            threading.Thread(target=self._run, args=(script, connection), daemon=True).start()
+
+    def _run(self, script: Script, connection: socket.socket) -> None:
+        with connection:
+            try:
+                if self._context:
+                    with self._context.wrap_socket(connection, server_side=True) as secure:
+                        script(secure)
+                else:
+                    script(connection)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers: list[Server] = []
+
+    def start(*scripts: Script, context: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(*scripts, context=context))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    client = Client({"Authorization": "Bearer k"})
+    yield client
+    client.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = connection.recv(65536)
+        if not part:
+            raise ConnectionResetError
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def answer(data: bytes, times: int = 1) -> Script:
+    def script(connection: socket.socket) -> None:
+        for _ in range(times):
+            read_request(connection)
+            connection.sendall(data)
+
+    return script
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def length_framed(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def send(
+    client: Client, server: Server, *, timeout_s: float = 5.0, scheme: str = "http", body: bytes = b"{}"
+) -> Exchange:
+    exchange = Exchange(level=0, worker=0, seq=0, planned_ns=time.perf_counter_ns())
+    call = Call("POST", f"{scheme}://localhost:{server.port}/v1/x?y=1", {"X-Test": "1"}, body)
+    return client.send(call, exchange, timeout_s)
+
+
+def body_of(exchange: Exchange) -> bytes:
+    return b"".join(data for _, data in exchange.reads)
+
+
+def test_what_is_sent(serve: Serve, client: Client) -> None:
+    seen: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        seen.append(read_request(connection))
+        connection.sendall(length_framed(b""))
+
+    server = serve(script)
+    send(client, server, body=b'{"a":1}')
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"POST /v1/x?y=1 HTTP/1.1"
+    assert f"Host: localhost:{server.port}".encode() in lines
+    assert {b"X-Test: 1", b"Authorization: Bearer k", b"Content-Length: 7"} < set(lines)
+    assert body == b'{"a":1}'
+
+
+def test_a_large_request_goes_out_whole(serve: Serve, client: Client) -> None:
+    body = bytes(range(256)) * 40_000
+    seen: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        time.sleep(0.05)  # lets the socket buffer fill, so that sending has to wait
+        seen.append(read_request(connection).partition(b"\r\n\r\n")[2])
+        connection.sendall(length_framed(b"ok"))
+
+    assert body_of(send(client, serve(script), body=body)) == b"ok"
+    assert seen == [body]
+
+
+def test_chunks_are_stamped_as_they_come(serve: Serve, client: Client) -> None:
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(CHUNKED)
+        for word in (b"one", b"two", b"three"):
+            time.sleep(0.05)
+            connection.sendall(chunk(word))
+        connection.sendall(b"0\r\n\r\n")
+
+    exchange = send(client, serve(script))
+    assert [data for _, data in exchange.reads] == [b"one", b"two", b"three"]
+    assert (exchange.status, exchange.content_type, exchange.error_kind) == (200, "text/event-stream", None)
+    times = [at for at, _ in exchange.reads]
+    gaps = [(b - a) / 1e6 for a, b in zip([exchange.sent_ns or 0, *times], times, strict=False)]
+    assert all(gap > 45 for gap in gaps), gaps
+    assert (exchange.sent_ns or 0) <= (exchange.first_byte_ns or 0) <= times[0] <= (exchange.done_ns or 0)
+
+
+def test_a_kept_connection_is_used_again_and_costs_no_connecting(serve: Serve, client: Client) -> None:
+    server = serve(answer(length_framed(b"ok"), times=2))
+    first, second = send(client, server), send(client, server)
+    assert server.accepted == 1
+    assert (first.reused, second.reused) == (False, True)
+    assert first.connect_ns > 0 == second.connect_ns
+
+
+def test_connection_close_is_honoured(serve: Serve, client: Client) -> None:
+    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    server = serve(answer(closing))
+    assert [body_of(send(client, server)) for _ in range(2)] == [b"ok", b"ok"]
+    assert server.accepted == 2
+
+
+def test_a_stale_connection_is_retried_once_and_counted(serve: Serve, client: Client) -> None:
+    server = serve(answer(length_framed(b"ok")))
+    send(client, server)
+    time.sleep(0.05)  # the script has ended: the server closed the kept connection
+    exchange = send(client, server)
+    assert (body_of(exchange), exchange.retries, exchange.error_kind) == (b"ok", 1, None)
+
+
+def test_a_body_framed_by_the_end_of_the_connection(serve: Serve, client: Client) -> None:
+    exchange = send(client, serve(answer(b"HTTP/1.1 200 OK\r\n\r\nall of it")))
+    assert (body_of(exchange), exchange.error_kind) == (b"all of it", None)
+
+
+def test_an_interim_response_is_not_the_answer(serve: Serve, client: Client) -> None:
+    exchange = send(
+        Client(), serve(answer(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + length_framed(b"ok")))
+    )
+    assert (exchange.status, body_of(exchange)) == (200, b"ok")
+
+
+def silent(connection: socket.socket) -> None:
+    read_request(connection)
+    time.sleep(1)
+
+
+def stalled(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.sendall(CHUNKED + chunk(b"one"))
+    time.sleep(1)
+
+
+def slammed(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "body"),
+    [
+        (answer(b""), "reset", b""),
+        (slammed, "reset", b""),
+        (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), "truncated", b"half"),
+        (answer(CHUNKED + chunk(b"one")), "truncated", b"one"),
+        (answer(b"SSH-2.0-OpenSSH\r\n"), "protocol", b""),
+        (silent, "timeout", b""),
+        (stalled, "timeout", b"one"),
+    ],
+)
+def test_every_failure_is_an_exchange_with_its_kind(
+    serve: Serve, script: Script, kind: str, body: bytes, client: Client
+) -> None:
+    exchange = send(client, serve(script), timeout_s=0.4)
+    assert (exchange.error_kind, body_of(exchange)) == (kind, body)
+    assert exchange.error_detail
+    assert exchange.done_ns is not None
+
+
+def test_refused_and_unresolvable(free_port: int, client: Client) -> None:
+    def failing(host: str) -> Exchange:
+        call = Call("POST", f"http://{host}:{free_port}/", {}, b"")
+        return client.send(call, Exchange(0, 0, 0, 0), 5.0)
+
+    assert failing("127.0.0.1").error_kind == "connect_refused"
+    assert failing("no-such-host.invalid").error_kind == "dns"
+
+
+def test_a_cancelled_request_is_recorded_and_its_connection_closed(serve: Serve, client: Client) -> None:
+    server = serve(silent, answer(length_framed(b"ok")))
+    exchange = Exchange(0, 0, 0, 0)
+    call = Call("POST", f"http://127.0.0.1:{server.port}/", {}, b"")
+    greenlet = gevent.spawn(client.send, call, exchange, 5.0)
+    gevent.sleep(0.1)
+    greenlet.kill()
+    assert exchange.error_kind == "cancelled"
+    assert body_of(send(client, server)) == b"ok"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    extra = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)]
+    try:
+        subprocess.run([*command, *extra], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("no openssl command here to make a certificate with")
+    return cert
+
+
+def tls_server(serve: Serve, certificate: Path, script: Script) -> Server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    return serve(script, context=context)
+
+
+def test_tls_streams_and_reports_its_handshake_apart(
+    serve: Serve, certificate: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    big = b"x" * 200_000
+
+    def script(connection: socket.socket) -> None:
+        for _ in range(2):
+            read_request(connection)
+            connection.sendall(CHUNKED + chunk(b"one"))
+            time.sleep(0.05)
+            connection.sendall(chunk(big) + b"0\r\n\r\n")
+
+    server = tls_server(serve, certificate, script)
+    first, second = send(client, server, scheme="https"), send(client, server, scheme="https")
+    assert body_of(first) == body_of(second) == b"one" + big
+    assert (first.error_kind, second.error_kind) == (None, None)
+    assert 0 < first.tls_ns <= first.connect_ns
+    assert (second.tls_ns, second.reused, server.accepted) == (0, True, 1)
+
+
+def test_an_untrusted_certificate_is_refused(serve: Serve, certificate: Path, client: Client) -> None:
+    exchange = send(client, tls_server(serve, certificate, answer(length_framed(b"ok"))), scheme="https")
+    assert exchange.error_kind == "tls"
+    assert "certificate" in (exchange.error_detail or "")
