@@ -53,9 +53,10 @@ def builds(version: str, *, gpu: bool) -> list[tuple[str, list[str]]]:
 
 def pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs `pip install`, its progress shown, its complaints kept; a dead network ends it within a minute."""
+    patience = ["--timeout", "15", "--retries", "1"]
+    command = [sys.executable, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check"]
     return subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check"]
-        + ["--timeout", "15", "--retries", "1", "-c", str(CONSTRAINTS), *arguments],
+        [*command, *patience, "-c", str(CONSTRAINTS), *arguments],
         stderr=subprocess.PIPE,
         text=True,
         check=False,

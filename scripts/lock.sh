@@ -19,6 +19,6 @@ $pip install --no-compile -e ".[server,postgres,dev]"
   echo "# Every version that loadlab and its extras (server, postgres, dev) were tested with, for Python 3.11."
   echo "# Written by scripts/lock.sh on $(date -u +%F); do not edit. Why not a lock file: docs/decisions/0003-*.md"
   # The build tag goes: the same line must admit the CPU and the CUDA build of torch.
-  "$work/venv/bin/pip" freeze --disable-pip-version-check --exclude-editable | sed 's/+cpu$//'
+  "$work/venv/bin/pip" freeze --all --exclude pip --exclude-editable | sed 's/+cpu$//'
 } > "$work/constraints.txt"
 mv "$work/constraints.txt" constraints.txt
