@@ -1,7 +1,8 @@
 """`make demo`: a real language model on this machine, a sweep of load against it, its summary, the dashboard.
 
 Only the command line of loadlab is used, and each command is printed before it runs. What the demo stores
-lies in .loadlab/. Ctrl-C goes to the command in the foreground: once, a sweep drains and saves; twice, it stops.
+lies in .loadlab/. Ctrl-C goes to the command in the foreground: once, a sweep drains and saves; twice, it
+stops.
 """
 
 from __future__ import annotations
