@@ -186,8 +186,8 @@ def _cost(
     output, both = _total(answered, "output_tokens"), _total(answered, "prompt_tokens", "output_tokens")
     return {
         "usd": spent,
-        "usd_per_mtok_output": _ratio(None if spent is None else spent * 1e6, output),
-        "usd_per_mtok_blended": _ratio(None if spent is None else spent * 1e6, both),
+        "usd_per_mtok_output": pricing.usd_per_mtok(spent, int(output or 0)),
+        "usd_per_mtok_blended": pricing.usd_per_mtok(spent, int(both or 0)),
         "basis": basis,
     }
 
@@ -198,7 +198,7 @@ def _spent(stored: Stored, measured: pd.DataFrame, window_s: float | None) -> tu
         return None, _unpriced(stored.unpriced)
     if price.kind == "token":
         return _token_spend(price, column(measured, "cost_nano_usd"))
-    return _hour_spend(price, measured, window_s)
+    return _hour_spend(price, window_s)
 
 
 def _unpriced(why: str) -> str:
@@ -219,16 +219,12 @@ def _per_mtok(price: float | None) -> str:
     return "unpriced" if price is None else f"{usd(price)}/Mtok"
 
 
-def _hour_spend(price: Price, measured: pd.DataFrame, window_s: float | None) -> tuple[float | None, str]:
+def _hour_spend(price: Price, window_s: float | None) -> tuple[float | None, str]:
     rate = f"hour price {price.name} {usd(price.usd_per_hour)}/h"
     if window_s is None:
         return None, f"{rate} × unknown time: no request ended ({_provenance(price)})"
-    tokens = [
-        int(_total(measured, name) or 0) for name in ("prompt_tokens", "cached_tokens", "output_tokens")
-    ]
-    return pricing.level_cost(
-        price, *tokens, window_s
-    ), f"{rate} × {number(window_s)} s ({_provenance(price)})"
+    usd_spent = pricing.level_cost(price, None, None, None, window_s)
+    return usd_spent, f"{rate} × {number(window_s)} s ({_provenance(price)})"
 
 
 def _provenance(price: Price) -> str:

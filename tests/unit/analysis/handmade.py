@@ -135,18 +135,14 @@ def levels(*given: Level, started: float | None = 0.0, finished: float | None = 
     return frame.astype(dict.fromkeys(numbers, np.float64))
 
 
-def gaps(requests: pd.DataFrame, itl: float = 10.0) -> pd.DataFrame:
-    """A frame as `store.gaps` gives it: chunks - 1 equal gaps of `itl` ms for each request."""
+def gaps(requests: pd.DataFrame) -> pd.DataFrame:
+    """A frame as `store.gaps` gives it: each request's chunks came at an even pace."""
     each = np.maximum(requests["chunks"].to_numpy(int) - 1, 0)
-    ok = requests["error_kind"].isna().to_numpy()
-    return pd.DataFrame(
-        {
-            "level": np.repeat(requests["level"].to_numpy(), each),
-            "warmup": np.repeat(requests["warmup"].to_numpy(), each),
-            "ok": np.repeat(ok, each),
-            "itl_ms": np.full(int(each.sum()), itl),
-        }
+    span = (requests["last_token_ns"] - requests["first_token_ns"]).to_numpy()
+    kept = requests.loc[:, ["level", "warmup"]].assign(
+        ok=requests["error_kind"].isna(), itl_ms=span / np.maximum(each, 1) / MS
     )
+    return kept.loc[kept.index.repeat(each)].reset_index(drop=True)
 
 
 def reading(
