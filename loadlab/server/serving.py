@@ -16,9 +16,11 @@ from aiohttp import web
 
 from loadlab.core.errors import UsageError
 from loadlab.server.api import create_app
+from loadlab.server.engine import Options
 from loadlab.server.job import Engine
 from loadlab.server.settings import Settings
 from loadlab.server.sim import SimEngine
+from loadlab.server.torch_engine import TorchEngine
 
 _STOP_GRACE_S = 1.0
 
@@ -74,9 +76,17 @@ def build_engine(settings: Settings) -> Engine:
             max_num_seqs=settings.max_num_seqs or 4096,
             context=settings.context or 131_072,
         )
-    from loadlab.server.torch_engine import TorchEngine
-
-    return TorchEngine(settings)
+    return TorchEngine(
+        Options(
+            model=settings.resolved_model(),
+            device=settings.device,
+            threads=settings.threads,
+            max_num_seqs=settings.max_num_seqs or 64,
+            budget=settings.max_num_batched_tokens,
+            context=settings.context,
+            seed=settings.seed,
+        )
+    )
 
 
 async def _serve(settings: Settings, sock: socket.socket, on_ready: Callable[[Ready], None]) -> None:

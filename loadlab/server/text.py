@@ -1,0 +1,117 @@
+"""Text to token ids and back. Knows the two tokenisers and ChatML; needs `tokenizers`, never torch."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from loadlab.server.job import Turn
+
+_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+
+
+class Tokeniser(Protocol):
+    """`pieces[id]` is the bytes a token stands for; special tokens stand for none."""
+
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """The bytes of each token."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+
+    def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
+        """Token ids of a conversation, ready for the assistant's turn."""
+
+
+class ByteTokeniser:
+    """One token per byte and one that ends an answer: for the `tiny` model."""
+
+    end = 256
+    vocabulary = 257
+
+    def __init__(self) -> None:
+        self.pieces = [bytes([byte]) for byte in range(256)] + [b""]
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
+        return self.encode("".join(f"{role}: {text}\n" for role, text in turns) + "assistant: ")
+
+
+class BpeTokeniser:
+    """Byte-level BPE from a `tokenizer.json`, conversations as ChatML with SmolLM2's usual system line."""
+
+    def __init__(self, path: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._bpe = Tokenizer.from_file(str(path))
+        special = set(self._bpe.get_added_tokens_decoder())
+        names = [self._bpe.id_to_token(token) or "" for token in range(self._bpe.get_vocab_size())]
+        self.pieces = [b"" if token in special else _bytes_of(name) for token, name in enumerate(names)]
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._bpe.encode(text).ids
+        return ids
+
+    def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
+        return self.encode(chatml(turns))
+
+
+def chatml(turns: Sequence[Turn]) -> str:
+    """SmolLM2's chat template."""
+    opened = [*turns] if turns[0][0] == "system" else [("system", _SYSTEM), *turns]
+    return (
+        "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in opened)
+        + "<|im_start|>assistant\n"
+    )
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's letters for bytes: printable Latin-1 stands for itself, the others follow from U+0100."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    letters = [*map(chr, printable), *(chr(256 + index) for index in range(len(others)))]
+    return dict(zip(letters, [*printable, *others], strict=True))
+
+
+_ALPHABET = _byte_alphabet()
+
+
+def _bytes_of(name: str) -> bytes:
+    return bytes(_ALPHABET[letter] for letter in name)
+
+
+class Detokeniser:
+    """Turns the tokens of one answer into text as they come.
+
+    Half a character is held back until its other half arrives, and the beginning of a stop text until it is
+    clear that it does not go on.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], stops: Sequence[str] = ()) -> None:
+        self._pieces, self._stops = pieces, stops
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self.stopped = False
+
+    def push(self, token: int, last: bool = False) -> str:
+        """The text that is certain after `token`; `stopped` tells whether a stop text ended it."""
+        self._held += self._decoder.decode(self._pieces[token], last)
+        ends = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if ends:
+            self.stopped = True
+            return self._held[: min(ends)]
+        keep = 0 if last else self._undecided()
+        cut = len(self._held) - keep
+        text, self._held = self._held[:cut], self._held[cut:]
+        return text
+
+    def _undecided(self) -> int:
+        """How many characters at the end may be the beginning of a stop text."""
+        longest = min(len(self._held), max((len(stop) - 1 for stop in self._stops), default=0))
+        sizes = range(longest, 0, -1)
+        return next((n for n in sizes if any(stop.startswith(self._held[-n:]) for stop in self._stops)), 0)
