@@ -1,0 +1,31 @@
+"""Addresses of pages, so that none is spelled twice. Knows paths and query keys, no layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from dash import dcc
+
+from . import url
+
+
+def overview_link() -> dcc.Link:
+    """To the list of runs."""
+    return dcc.Link("All runs", href="/")
+
+
+def run_path(run_id: str, **query: str | None) -> str:
+    """The address of a run's page."""
+    return f"/run/{quote(run_id, safe='')}{url.write(query)}"
+
+
+def tradeoff_path(run_ids: Sequence[str]) -> str:
+    """The address of throughput against latency for these runs."""
+    return f"/tradeoff{url.write({'runs': ','.join(run_ids)})}"
+
+
+def run_link(run_id: str, words: Any) -> dcc.Link:
+    """A link to a run's page."""
+    return dcc.Link(words, href=run_path(run_id))

@@ -1,0 +1,43 @@
+"""The pages, in the order of the navigation.
+
+A page is a module with PATH (which may hold `<name>` parts), TITLE, `layout(source, theme, query)` and
+`register(app, source)`. `query` holds the URL's parameters and the parts of its path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from dash import Dash
+
+from loadlab.figures import Theme
+
+from ..source import Source
+from . import not_found, overview, run, tradeoff
+
+
+class Page(Protocol):
+    """What the router needs of a page module."""
+
+    PATH: str
+    TITLE: str
+
+    def layout(self, source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
+        """The page for these parameters. May raise LoadlabError."""
+
+    def register(self, app: Dash, source: Source) -> None:
+        """Adds the page's own callbacks, if it has any."""
+
+
+PAGES: tuple[Page, ...] = (overview, tradeoff, run)
+
+
+def find(path: str) -> tuple[Page, dict[str, str]]:
+    """The page at a path and the named parts of it; the not-found page when there is none."""
+    for page in PAGES:
+        pattern = re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", page.PATH)
+        if match := re.fullmatch(pattern, path.rstrip("/") or "/"):
+            return page, match.groupdict()
+    return not_found, {"path": path}

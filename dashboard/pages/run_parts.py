@@ -1,0 +1,253 @@
+"""The parts of a run's page: numbers of a level, figures over time, errors, distribution, setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dash import html
+
+from loadlab.analysis import LevelSummary, Summary, request_metrics
+from loadlab.analysis.percentiles import LEVELS, wanted
+from loadlab.core.metrics import METRICS
+from loadlab.core.nouns import Price
+from loadlab.core.units import NS_PER_S, number, usd
+from loadlab.figures import MAX_SERIES, Theme, ecdf, errors_over_time, latency_over_time
+from loadlab.figures.axes import STATISTICS, axis, quantity
+from loadlab.figures.slo import DEFAULT
+
+from ..components import Column, chart, empty, facts, table, tiles
+from ..source import Trace
+
+DISTRIBUTED = ("ttft_ms", "itl_ms", "e2e_ms")
+_SHORT = {"ttft_ms": "TTFT", "itl_ms": "ITL", "e2e_ms": "End to end"}
+_PERCENTILES = (
+    Column("Metric", "metric", number=False),
+    Column("n", "n"),
+    *(Column(statistic, statistic) for statistic in STATISTICS),
+)
+_ERRORS = (
+    Column("Kind", "kind", number=False),
+    Column("Level", "level", number=False),
+    Column("Requests", "n"),
+    Column("Share of sent", "share"),
+    Column("Example", "example", number=False),
+)
+_BINS = (
+    Column("From", "t_s"),
+    Column("Sent", "sent"),
+    Column("Ok", "ok"),
+    Column("Failed", "failed"),
+    Column("TTFT p50", "ttft_ms_p50"),
+    Column("TTFT p95", "ttft_ms_p95"),
+    Column("Open requests", "in_flight"),
+    Column("Output tokens", "output_tokens"),
+)
+
+
+def metric_label(name: str) -> str:
+    """The short name of a metric, for pickers."""
+    return _SHORT[name]
+
+
+def level_numbers(level: LevelSummary | None) -> Any:
+    """Tiles and percentiles of one level."""
+    if level is None:
+        return empty("No level was measured.")
+    rows = [_percentile_row(name, stats) for name, stats in level.metrics.items() if stats["n"]]
+    if not rows:
+        return [_tiles(level), empty("No request of this level succeeded, so there is no latency to show.")]
+    few = html.P("† fewer than ten samples lie beyond this percentile: read it with care.", className="note")
+    marked = any("†" in text for row in rows for text in row.values() if isinstance(text, str))
+    return [
+        _tiles(level),
+        table(_PERCENTILES, rows, f"Percentiles at {level.label}"),
+        few if marked else None,
+    ]
+
+
+def _tiles(level: LevelSummary) -> html.Div:
+    counts, rates = level.requests, level.rates
+    share = 100 * counts["failed"] / counts["sent"] if counts["sent"] else None
+    return tiles(
+        ("Requests ok", f"{counts['ok']:,}", f"of {counts['sent']:,} sent"),
+        ("Failed", f"{number(share)} %" if share is not None else "–", f"{counts['failed']:,} requests"),
+        (
+            "TTFT p95",
+            quantity(level.metrics["ttft_ms"]["p95"], "ms"),
+            f"n = {level.metrics['ttft_ms']['n']:,}",
+        ),
+        ("ITL p95", quantity(level.metrics["itl_ms"]["p95"], "ms"), f"n = {level.metrics['itl_ms']['n']:,}"),
+        ("Output", quantity(rates["output_tokens_per_s"], "tok/s"), _window(level)),
+        ("Requests", quantity(rates["requests_per_s"], "1/s"), _window(level)),
+        (
+            "Cost, output",
+            quantity(level.cost["usd_per_mtok_output"], "USD/Mtok"),
+            f"{usd(level.cost['usd'])} spent",
+        ),
+    )
+
+
+def _window(level: LevelSummary) -> str:
+    return f"over {quantity(level.window_s, 's')}"
+
+
+def _percentile_row(name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
+    metric = METRICS[name]
+    label = html.Span(metric.label, title=f"{metric.formula}. {metric.help}")
+    cells = {statistic: _cell(stats, statistic, metric.unit) for statistic in STATISTICS}
+    return {"metric": label, "n": f"{stats['n']:,}", **cells}
+
+
+def _cell(stats: Mapping[str, Any], statistic: str, unit: str) -> str:
+    few = statistic in LEVELS and stats["n"] < wanted(LEVELS[statistic])
+    return quantity(stats[statistic], unit) + (" †" if few else "")
+
+
+def over_time(trace: Trace, theme: Theme) -> Any:
+    """Latency, throughput and open requests on one clock."""
+    if trace.timeline.empty:
+        return empty("No request was recorded, so there is nothing to draw over time.")
+    limit = DEFAULT[0].value
+    figure = latency_over_time(trace.timeline, trace.requests, trace.bands, limit, theme)
+    worst = trace.timeline["ttft_ms_p95"].max()
+    finding = f"Time to first token over time: highest p95 of a bin {quantity(worst, 'ms')}."
+    return chart("over-time", figure, finding, _timeline_table(trace.timeline))
+
+
+def _timeline_table(timeline: pd.DataFrame) -> html.Div:
+    units = {"t_s": "s", "ttft_ms_p50": "ms", "ttft_ms_p95": "ms"}
+    rows = [
+        {column.key: quantity(float(row[column.key]), units.get(column.key, "")) for column in _BINS}
+        for row in timeline.to_dict("records")
+    ]
+    return table(_BINS, rows, "The run in bins of time")
+
+
+def errors(summary: Summary, trace: Trace, theme: Theme) -> Any:
+    """Failures over time and by kind, with an example of each."""
+    failed = sum(level.requests["failed"] for level in summary.levels)
+    sent = sum(level.requests["sent"] for level in summary.levels)
+    warmup_only = trace.requests["error_kind"].notna().any()
+    if not failed and not warmup_only:
+        return html.P(
+            f"No request failed: {sent:,} of {sent:,} succeeded." if sent else "No request was sent."
+        )
+    figure = errors_over_time(trace.requests, trace.bands, theme)
+    finding = f"{failed:,} of {sent:,} requests failed."
+    return [
+        html.P(f"{finding} Requests of a warm-up are drawn but not counted."),
+        chart("errors", figure, finding),
+        table(_ERRORS, _error_rows(summary.levels), "Failed requests by kind"),
+    ]
+
+
+def _error_rows(levels: Iterable[LevelSummary]) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": html.Code(kind),
+            "level": level.label,
+            "n": f"{n:,}",
+            "share": f"{number(100 * n / level.requests['sent'])} %",
+            "example": level.examples.get(kind, "–"),
+        }
+        for level in levels
+        for kind, n in level.requests["errors"].items()
+    ]
+
+
+def distribution(summary: Summary, trace: Trace, metric: str, theme: Theme) -> Any:
+    """How one metric is spread, one curve per level; of more than six levels, six spread evenly."""
+    samples = {level.label: _samples(trace, metric, level.index) for level in _spread_out(summary.levels)}
+    known = {name: values for name, values in samples.items() if values.size}
+    if not known:
+        return empty(f"{METRICS[metric].label} was not measured: no successful request has it.")
+    limit = DEFAULT[0].value if metric == "ttft_ms" else None
+    medians = [
+        f"{name}: median {axis(metric).text(float(np.median(values)))}" for name, values in known.items()
+    ]
+    finding = f"Distribution of {METRICS[metric].label.lower()}. {'; '.join(medians)}."
+    return chart("distribution", ecdf(known, metric, limit, theme), finding)
+
+
+def _samples(trace: Trace, metric: str, level: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    rows = trace.gaps if metric == "itl_ms" else trace.requests
+    ok = rows["ok"] if metric == "itl_ms" else rows["error_kind"].isna()
+    chosen = rows[(rows["level"] == level) & ok.astype(bool) & ~rows["warmup"].astype(bool)]
+    values = chosen if metric == "itl_ms" else request_metrics(chosen)
+    return values[metric].dropna().to_numpy(dtype=np.float64)
+
+
+def _spread_out(levels: tuple[LevelSummary, ...]) -> list[LevelSummary]:
+    places = np.linspace(0, len(levels) - 1, min(len(levels), MAX_SERIES)).round().astype(int)
+    return [levels[place] for place in places]
+
+
+def setting(stored: Any) -> list[Any]:
+    """What was asked, of whom, from where, at which price."""
+    return [
+        html.H3("Run"),
+        facts(_run_facts(stored)),
+        html.H3("Environment"),
+        facts(_flat(stored.environment)),
+        html.H3("Price"),
+        facts(_price_facts(stored.price)) if stored.price else html.P(stored.unpriced or "unpriced"),
+    ]
+
+
+def _run_facts(stored: Any) -> list[tuple[str, Any]]:
+    spec = stored.spec
+    return [
+        ("Id", stored.id),
+        ("Label", spec.label),
+        ("Started (UTC)", _utc(stored.started_at_ns)),
+        ("Ended (UTC)", _utc(stored.finished_at_ns)),
+        ("State", stored.state),
+        ("Scenario", spec.scenario_path or spec.scenario),
+        ("Target", f"{spec.endpoint.name}: {spec.endpoint.url}"),
+        ("Model", spec.endpoint.model),
+        ("Dialect", spec.endpoint.dialect),
+        ("Seed", spec.seed),
+        ("Output cap", f"{spec.max_tokens} tokens" if spec.max_tokens else None),
+        ("Prompt length", f"{spec.prompt_tokens} tokens" if spec.prompt_tokens else None),
+        ("Timeout", f"{spec.timeout_s:g} s"),
+        ("Load processes", spec.processes),
+    ]
+
+
+def _price_facts(price: Price) -> list[tuple[str, Any]]:
+    return [
+        ("Name", price.name),
+        ("Per hour", usd(price.usd_per_hour) if price.usd_per_hour is not None else None),
+        ("Input, per Mtok", _rate(price.input_usd_per_mtok)),
+        ("Cached input, per Mtok", _rate(price.cached_input_usd_per_mtok)),
+        ("Output, per Mtok", _rate(price.output_usd_per_mtok)),
+        ("Assumption", price.assumption),
+        ("Source", price.source),
+        ("As of", price.as_of),
+    ]
+
+
+def _rate(value: float | None) -> str | None:
+    return None if value is None else usd(value)
+
+
+def _utc(at_ns: int | None) -> str | None:
+    return (
+        None if at_ns is None else datetime.fromtimestamp(at_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        found += _flat(value, f"{prefix}{key}.") if nested else [(f"{prefix}{key}", _plain(value))]
+    return found
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

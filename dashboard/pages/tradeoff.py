@@ -1,0 +1,210 @@
+"""Throughput versus latency: which load holds the SLO, how much comes out, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+import pandas as pd
+from dash import Dash, Input, Output, State, html, no_update
+
+from loadlab.figures import LIGHT, MAX_SERIES, THEMES, Theme, cost_curve, tradeoff
+from loadlab.figures.axes import X_CHOICES, Y_CHOICES, axis
+from loadlab.figures.marks import COST
+from loadlab.figures.slo import MAX_ERROR_RATE, Limit
+
+from .. import url
+from ..answers import answer, figure_words
+from ..choice import LIMITED, Choice
+from ..components import Column, chart, empty, page, section, table
+from ..levels import MEASURED, OFFERED, SLO, VERDICT, held_row, level_rows
+from ..links import run_link
+from ..source import Source, run_name, stored_name
+
+PATH = "/tradeoff"
+TITLE = "Throughput vs latency"
+OFFERED_RUNS = 50
+_NOTE = (
+    "Each point is one measured load; the number beside it is its users, or its requests per second. The line "
+    "is the best that was measured at or better than each value across. Faded points are beaten on both axes, "
+    "hollow ones are INVALID. The tint is where the SLO holds."
+)
+_RUN = Column("Run", "run", number=False)
+_AT_SLO = (
+    _RUN,
+    Column("Holds up to", "holds", number=False),
+    *MEASURED[1:6],
+    Column("Next load", "next", number=False),
+)
+_LEVELS = (_RUN, OFFERED, *MEASURED, SLO, VERDICT)
+
+
+def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
+    """The page for `runs`, `slo`, `x` and `y`; each has a default."""
+    runs = source.runs(limit=OFFERED_RUNS)
+    if not runs:
+        commands = (
+            "make demo",
+            "loadlab sweep chat --url http://127.0.0.1:8000/v1 --model NAME --users 1,2,4,8",
+        )
+        return page(TITLE, None, empty("No run is recorded in this store yet. Either fills it:", commands))
+    choice = _chosen(source, runs, query)
+    return page(
+        TITLE,
+        None,
+        _controls(source, runs, choice),
+        html.Div(_content(source, theme, choice), id="tradeoff-content"),
+    )
+
+
+def register(app: Dash, source: Source) -> None:
+    """A changed control redraws the figures and writes the URL; the controls themselves stay as they are."""
+
+    @app.callback(  # type: ignore[untyped-decorator]
+        Output("tradeoff-content", "children"),
+        Output("url", "search", allow_duplicate=True),
+        Output("shown", "data", allow_duplicate=True),
+        Input("tradeoff-runs", "value"),
+        Input("tradeoff-x", "value"),
+        Input("tradeoff-y", "value"),
+        *(Input(f"tradeoff-{column}", "value") for column in LIMITED),
+        State("shown", "data"),
+        prevent_initial_call=True,
+    )
+    def redraw(runs: list[str], x: str, y: str, ttft: Any, itl: Any, shown: dict[str, str]) -> Any:
+        offered = source.runs(limit=OFFERED_RUNS)
+        drawn = _chosen(source, offered, url.read(shown["search"]))
+        choice = drawn.changed(runs, x, y, (ttft, itl))
+        if choice == drawn:  # the controls were just laid out
+            return no_update, no_update, no_update
+        content = _content(source, THEMES.get(shown["theme"], LIGHT), choice)
+        return content, choice.search, {**shown, "search": choice.search}
+
+
+def _chosen(source: Source, runs: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> Choice:
+    """What a URL asks for, with full run ids; without `runs` the newest sweep, or the newest run."""
+    choice = Choice.read(query)
+    if "runs" in query:
+        return choice.of_runs(source.run(ref).id for ref in choice.runs)
+    sweeps = [run["id"] for run in runs if run["n_levels"] > 1]
+    return choice.of_runs([(sweeps or [runs[0]["id"]])[0]])
+
+
+def _controls(source: Source, runs: Sequence[dict[str, Any]], choice: Choice) -> html.Div:
+    names = {run["id"]: run_name(run) for run in runs}
+    options = [{"value": ref, "label": names.get(ref, ref)} for ref in dict.fromkeys((*names, *choice.runs))]
+    return html.Div(
+        [
+            dmc.MultiSelect(
+                id="tradeoff-runs", label=f"Runs, at most {MAX_SERIES}", data=options,
+                value=list(choice.runs),
+                maxValues=MAX_SERIES, searchable=True, hidePickedOptions=True, className="wide",
+            ),
+            _axis_select("x", "Across", choice.x, X_CHOICES),
+            _axis_select("y", "Up", choice.y, Y_CHOICES),
+            *(_limit_input(column, choice) for column in LIMITED),
+        ],
+        className="controls",
+    )  # fmt: skip
+
+
+def _axis_select(name: str, label: str, value: str, choices: Sequence[str]) -> dmc.Select:
+    data = [{"value": column, "label": axis(column).short} for column in dict.fromkeys((*choices, value))]
+    return dmc.Select(id=f"tradeoff-{name}", label=label, data=data, value=value, allowDeselect=False)
+
+
+def _limit_input(column: str, choice: Choice) -> dmc.NumberInput:
+    words = {"ttft_ms_p95": "SLO: TTFT p95 ≤", "itl_ms_p95": "SLO: ITL p95 ≤"}[column]
+    return dmc.NumberInput(
+        id=f"tradeoff-{column}", label=words, value=choice.limit(column) or "", min=0, suffix=" ms",
+        placeholder="no limit", debounce=400, className="narrow", hideControls=True,
+    )  # fmt: skip
+
+
+def _content(source: Source, theme: Theme, choice: Choice) -> list[Any]:
+    if not choice.runs:
+        return [empty("No run is chosen. Pick one above.")]
+    curves = {ref: source.curve(ref) for ref in choice.runs[:MAX_SERIES]}
+    names = {ref: stored_name(source.run(ref)) for ref in curves}
+    named = {names[ref]: curve for ref, curve in curves.items()}
+    return [
+        html.Div([html.P(answer(*pair, choice.limits), className="answer") for pair in named.items()]),
+        _dropped(choice),
+        section(
+            f"{axis(choice.y).label} against {axis(choice.x).label}",
+            _tradeoff(named, choice, theme),
+            note=_NOTE,
+        ),
+        section("At the SLO", _held(names, curves, choice.limits), note=_promise(choice.limits)),
+        section("What a million output tokens cost", _costs(source, named, choice, theme)),
+    ]
+
+
+def _tradeoff(named: Mapping[str, pd.DataFrame], choice: Choice, theme: Theme) -> html.Div:
+    x, y = choice.x, choice.y
+    known = {name: curve for name, curve in named.items() if len(curve.dropna(subset=[x, y]))}
+    if not known:
+        columns = f"both {axis(x).label} and {axis(y).label}"
+        return empty(f"No level has {columns}: nothing succeeded, or it was not measured.")
+    finding = " ".join(figure_words(name, curve, x, y) for name, curve in known.items())
+    drawn = chart(
+        "tradeoff", tradeoff(known, x, y, choice.limits, theme), finding, _level_table(named, choice.limits)
+    )
+    return html.Div([drawn, _more_levels(known)])
+
+
+def _more_levels(known: Mapping[str, pd.DataFrame]) -> Any:
+    if max(len(curve) for curve in known.values()) > 1:
+        return None
+    command = "loadlab sweep chat --url http://127.0.0.1:8000/v1 --model NAME --users 1,2,4,8,16"
+    return empty("One level is a point, not a curve. A sweep measures several loads:", (command,))
+
+
+def _level_table(named: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> html.Div:
+    rows = [{**row, "run": name} for name, curve in named.items() for row in level_rows(curve, limits)]
+    return table(_LEVELS, rows, "Every measured level")
+
+
+def _held(names: Mapping[str, str], curves: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> html.Div:
+    if not limits:
+        return empty("No SLO is set. Give a limit above to see the highest load that holds it.")
+    rows = [{**held_row(curve, limits), "run": run_link(ref, names[ref])} for ref, curve in curves.items()]
+    return table(_AT_SLO, rows, "The highest load that holds the SLO")
+
+
+def _promise(limits: Sequence[Limit]) -> str | None:
+    if not limits:
+        return None
+    words = " and ".join(limit.words for limit in limits)
+    return f"{words}, with at most {MAX_ERROR_RATE:g} % errors. Measured loads only: nothing is interpolated."
+
+
+def _costs(source: Source, named: Mapping[str, pd.DataFrame], choice: Choice, theme: Theme) -> html.Div:
+    priced = {name: curve for name, curve in named.items() if curve[COST].notna().any()}
+    bases = [
+        html.P(basis, className="note") for basis in dict.fromkeys(_basis(source, ref) for ref in choice.runs)
+    ]
+    if not priced:
+        return html.Div(
+            [empty("None of these runs has a price. `loadlab run --price NAME` gives it one."), *bases]
+        )
+    finding = " ".join(
+        figure_words(name, curve, "output_tokens_per_s", COST) for name, curve in priced.items()
+    )
+    return html.Div([chart("cost", cost_curve(priced, choice.limits, theme), finding), *bases])
+
+
+def _basis(source: Source, ref: str) -> str:
+    return next(
+        (f"Basis: {level.cost['basis']}." for level in source.summary(ref).levels), "No level was measured."
+    )
+
+
+def _dropped(choice: Choice) -> Any:
+    extra = len(choice.runs) - MAX_SERIES
+    return (
+        html.P(f"{extra} more runs are asked for; {MAX_SERIES} at most are drawn.", className="note")
+        if extra > 0
+        else None
+    )

@@ -1,0 +1,113 @@
+"""What pages ask for: runs, summaries, curves. Knows who reads and who computes; does neither itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from loadlab import analysis
+from loadlab.analysis import Summary
+from loadlab.core.units import NS_PER_S
+from loadlab.figures import Band
+
+_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The rows of one run as its page draws them: requests, gaps and readings, the timeline, its levels."""
+
+    requests: pd.DataFrame
+    gaps: pd.DataFrame
+    readings: pd.DataFrame
+    timeline: pd.DataFrame
+    bands: tuple[Band, ...]
+
+
+class Source:
+    """Reads a store for the pages; summaries of runs that have ended are kept, at most 256."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._summaries: OrderedDict[str, Summary] = OrderedDict()
+
+    def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """The newest runs, one dict each with the store's columns."""
+        return [
+            {str(key): row[key] for key in row} for row in self._store.runs(limit=limit).to_dict("records")
+        ]
+
+    def run(self, ref: str) -> Any:
+        """The stored run that an id, a unique prefix or "latest" names. Raises NoDataError."""
+        return self._store.run(ref)
+
+    def summary(self, ref: str) -> Summary:
+        """The Summary of a run. Raises NoDataError."""
+        if ref in self._summaries:
+            return self._summaries[ref]
+        summary = analysis.summary_of(self._store, ref)
+        if summary.run["state"] != "running":
+            self._summaries[summary.run["id"]] = summary
+            if len(self._summaries) > _KEPT:
+                self._summaries.popitem(last=False)
+        return summary
+
+    def curve(self, ref: str) -> pd.DataFrame:
+        """One row per measured level of a run. Raises NoDataError."""
+        return analysis.curve(self.summary(ref))
+
+    def trace(self, run_id: str) -> Trace:
+        """Everything a run's page draws over time."""
+        requests, gaps = self._store.requests(run_id), self._store.gaps(run_id)
+        return Trace(
+            requests=requests,
+            gaps=gaps,
+            readings=self._store.readings(run_id),
+            timeline=analysis.timeline(requests, gaps),
+            bands=_bands(self._store.levels(run_id), requests),
+        )
+
+    def check(self) -> int:
+        """Reads one row: 0 for an empty store, else 1. Raises StoreError when the store cannot be read."""
+        return len(self._store.runs(limit=1))
+
+
+def _bands(levels: pd.DataFrame, requests: pd.DataFrame) -> tuple[Band, ...]:
+    last = requests[["planned_ns", "done_ns"]].max().max()
+    return tuple(
+        Band(_level_label(row), row["started_ns"] / NS_PER_S, end / NS_PER_S)
+        for row in levels.dropna(subset=["started_ns"]).to_dict("records")
+        if pd.notna(end := last if pd.isna(row["finished_ns"]) else row["finished_ns"])
+    )
+
+
+def _level_label(row: dict[Any, Any]) -> str:
+    return analysis.label({**row, "users": None if pd.isna(row["users"]) else int(row["users"])})
+
+
+def host(url: str) -> str:
+    """The host and port of an endpoint's URL, as sentences name it."""
+    return urlsplit(url).netloc or url
+
+
+def run_name(run: Mapping[str, Any]) -> str:
+    """A run in a legend or a list: its label or scenario, its model, and enough of its id."""
+    return f"{run['label'] or run['scenario']} · {run['model']} · {short_id(run['id'])}"
+
+
+def stored_name(stored: Any) -> str:
+    """As `run_name`, of a stored run."""
+    spec = stored.spec
+    return run_name(
+        {"label": spec.label, "scenario": spec.scenario, "model": spec.endpoint.model, "id": stored.id}
+    )
+
+
+def short_id(run_id: str) -> str:
+    """An id short enough for a table and still a likely unique prefix."""
+    return run_id[:15]
