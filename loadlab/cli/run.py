@@ -140,8 +140,13 @@ def endpoint(
         found = Endpoint(url=url, model="", name=urlsplit(url).netloc.rpartition("@")[2] or url)
     else:
         raise UsageError("where to? give --url http://127.0.0.1:8000/v1 or --target NAME of loadlab.toml.")
-    given = {"model": model, "dialect": dialect, "auth_env": api_key_env, "price": price}
-    return replace(found, **{key: value for key, value in given.items() if value is not None})
+    return replace(
+        found,
+        model=model or found.model,
+        dialect=dialect or found.dialect,
+        auth_env=api_key_env or found.auth_env,
+        price=price or found.price,
+    )
 
 
 def execute(
@@ -176,10 +181,15 @@ def execute(
     dialects.get(where.dialect)
     spec.find_scenario(scenario)
     steps = spec.levels(
-        users, rates, arrivals, requests, duration and parse_duration(duration), parse_duration(warmup)
+        users,
+        rates,
+        arrivals,
+        requests,
+        parse_duration(duration) if duration else None,
+        parse_duration(warmup),
     )
-    cost, unpriced = pricing.resolve(where.price, where)
     where = preflight.check(where, auth_headers(where))
+    cost, unpriced = pricing.resolve(where.price, where)
     asked = spec.build(
         scenario,
         where,

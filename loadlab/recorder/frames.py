@@ -25,7 +25,7 @@ def frame(exchanges: Sequence[Exchange], readings: Sequence[Reading]) -> bytes:
 
 def unframe(body: bytes) -> tuple[list[Exchange], list[Reading]]:
     """The inverse of `frame`, for a body without its length."""
-    exchanges, readings = msgpack.unpackb(body, use_list=False, max_buffer_size=0)
+    exchanges, readings = msgpack.unpackb(body, use_list=False)
     return [Exchange(*row) for row in exchanges], [Reading(*row) for row in readings]
 
 

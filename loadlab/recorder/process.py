@@ -40,6 +40,7 @@ class Recorder:
         self._readings: list[Reading] = []
         # One thread: SQL never blocks the loop, and writes keep their order.
         self._sql = ThreadPoolExecutor(1, "sql")
+        self._closing = False
         self.notes: list[str] = []
         self.written = self.failed = self.output_tokens = 0
 
@@ -57,13 +58,16 @@ class Recorder:
             return
 
     async def flush_forever(self) -> None:
-        """Writes what has come in, several times a second."""
-        while True:
+        """Writes what has come in, several times a second, until the recorder is closed."""
+        while not self._closing:
             await asyncio.sleep(FLUSH_S)
-            await self.flush()
+            await self._flush()
 
-    async def flush(self) -> None:
-        """Writes everything that has come in."""
+    def close(self) -> None:
+        """Lets `flush_forever` end with a last write; cancelling it could lose the batch in its hands."""
+        self._closing = True
+
+    async def _flush(self) -> None:
         while self._results or self._readings:
             results, self._results = self._results[:_BATCH], self._results[_BATCH:]
             readings, self._readings = self._readings, []
@@ -137,30 +141,29 @@ async def record(
     """Records `run` until it is finished or the supervisor is gone."""
     recorder = Recorder(run, database)
     await recorder.sql(database.begin_run, run)
-    takers = [asyncio.create_task(recorder.take(link)) for link in links]
+    takers = asyncio.gather(*(recorder.take(link) for link in links))
+    flusher = asyncio.create_task(recorder.flush_forever())
     rounds = [
         asyncio.create_task(work)
         for work in (
-            recorder.flush_forever(),
             recorder.heartbeat(),
             _report(recorder, control),
             *(recorder.collect(collector) for collector in _collectors(run)),
         )
     ]
     control.send(**{"is": "ready"})
-    watch = asyncio.gather(*rounds)
-    finish = asyncio.create_task(_obey(recorder, control, run))
-    # A round that raises (a full disk, a vanished database) ends the recording; the supervisor says why.
-    await asyncio.wait({watch, finish}, return_when=asyncio.FIRST_COMPLETED)
-    if watch.done():
-        await watch
-    state, notes = finish.result()
-    await asyncio.gather(*takers)
+    books = asyncio.create_task(_obey(recorder, control, run))
+    # A write that fails (a full disk, a vanished database) ends the recording; the supervisor says why.
+    await asyncio.wait({flusher, books}, return_when=asyncio.FIRST_COMPLETED)
+    if books.done():
+        state, notes = books.result()
+        await takers
+        recorder.close()
+    await flusher
+    await recorder.sql(database.finish_run, run.id, state, [*notes, *recorder.notes])
     for task in rounds:
         task.cancel()
     await asyncio.gather(*rounds, return_exceptions=True)
-    await recorder.flush()
-    await recorder.sql(database.finish_run, run.id, state, [*notes, *recorder.notes])
 
 
 async def _obey(recorder: Recorder, control: Control, run: Run) -> tuple[str, list[str]]:

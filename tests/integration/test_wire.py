@@ -204,7 +204,7 @@ def test_a_body_framed_by_the_end_of_the_connection(serve: Serve, client: Client
 
 def test_an_interim_response_is_not_the_answer(serve: Serve, client: Client) -> None:
     exchange = send(
-        Client(), serve(answer(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + length_framed(b"ok")))
+        client, serve(answer(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + length_framed(b"ok")))
     )
     assert (exchange.status, body_of(exchange)) == (200, b"ok")
 

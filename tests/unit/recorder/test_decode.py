@@ -1,0 +1,148 @@
+import json
+
+import pytest
+
+from loadlab import dialects
+from loadlab.core.nouns import Exchange, Reading, Result
+from loadlab.recorder.decode import decode
+from loadlab.recorder.frames import LENGTH, frame, unframe
+
+CHAT = dialects.get("openai-chat")
+STREAM = "text/event-stream"
+
+
+def event(text: str | None = None, **more: object) -> bytes:
+    delta = {} if text is None else {"content": text}
+    return (
+        b"data: "
+        + json.dumps({"choices": [{"delta": delta, "finish_reason": None}], **more}).encode()
+        + b"\n\n"
+    )
+
+
+DONE = b"data: [DONE]\n\n"
+USAGE = event(usage={"prompt_tokens": 3, "completion_tokens": 5})
+
+
+def result(
+    *reads: tuple[int, bytes], status: int = 200, kind: str = STREAM, error: str | None = None
+) -> Result:
+    return decode(
+        Exchange(
+            0, 0, 1, 100, sent_ns=110, first_byte_ns=200, done_ns=900, status=status, content_type=kind,
+            reads=list(reads), error_kind=error, error_detail=error and "words",
+        ),
+        CHAT,
+    )  # fmt: skip
+
+
+def test_times_of_a_stream() -> None:
+    row = result(
+        (210, event("")),
+        (300, event("a") + event("b")),
+        (400, event("c")[:9]),
+        (500, event("c")[9:]),
+        (600, USAGE + DONE),
+    )
+    assert row.arrivals_ns == [300, 300, 500]
+    assert (row.first_event_ns, row.first_token_ns, row.first_answer_ns, row.last_token_ns) == (
+        210,
+        300,
+        300,
+        500,
+    )
+    assert (row.output_tokens, row.count_source, row.chunks) == (5, "usage", 3)
+    assert row.error_kind is None
+
+
+def test_reasoning_comes_before_the_first_answer() -> None:
+    thought = b'data: {"choices": [{"delta": {"reasoning_content": "hm"}}]}\n\n'
+    row = result((300, thought), (400, event("a")), (500, DONE))
+    assert (row.first_token_ns, row.first_answer_ns) == (300, 400)
+
+
+def test_without_usage_the_count_is_labelled() -> None:
+    row = result((300, event("a")), (400, event("b")), (500, DONE))
+    assert (row.output_tokens, row.count_source) == (2, "chunks")
+
+
+def test_an_event_that_only_the_end_completes() -> None:
+    row = result((300, event("a")), (400, DONE.strip()))
+    assert row.error_kind is None
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "detail"),
+    [
+        (result((300, event("a"))), "truncated", "without a finish reason"),
+        (
+            result((300, event("a")), (400, b'data: {"error": {"message": "boom"}}\n\n')),
+            "stream_error",
+            "boom",
+        ),
+        (result((300, b"data: nonsense\n\n")), "protocol", "nonsense"),
+        (
+            result((300, b'{"error": {"message": "slow down"}}'), status=429, kind="application/json"),
+            "http_429",
+            "slow",
+        ),
+        (result((300, b"<html>oops"), status=502, kind="text/html"), "http_502", "oops"),
+        (result(status=500, kind=""), "http_500", "empty"),
+        (result((300, event("a")), error="timeout"), "timeout", "words"),
+    ],
+)
+def test_whatever_went_wrong_is_a_row(row: Result, kind: str, detail: str) -> None:
+    assert row.error_kind == kind
+    assert detail in (row.error_detail or "")
+
+
+def test_what_arrived_before_a_failure_is_kept() -> None:
+    row = result((300, event("a")), (400, event("b")), error="timeout")
+    assert (row.arrivals_ns, row.output_tokens) == ([300, 400], 2)
+
+
+def test_a_document_has_tokens_and_no_first_token() -> None:
+    body = json.dumps(
+        {
+            "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
+            "usage": {"completion_tokens": 1},
+        }
+    )
+    row = result((300, body.encode()), kind="application/json")
+    assert (row.first_token_ns, row.output_tokens, row.error_kind) == (None, 1, None)
+
+
+def test_frames_carry_everything() -> None:
+    exchanges = [
+        Exchange(
+            1,
+            2,
+            3,
+            2**62,
+            True,
+            100,
+            5,
+            6,
+            7,
+            True,
+            1,
+            8,
+            9,
+            200,
+            STREAM,
+            [(2**62, b"\x00\xff")],
+            "reset",
+            "words",
+        ),
+        Exchange(0, 0, 0, 0),
+    ]
+    readings = [Reading(1, "nvml", "gpu0", "power_w", 3.5)]
+    data = frame(exchanges, readings)
+    (length,) = LENGTH.unpack(data[: LENGTH.size])
+    assert length == len(data) - LENGTH.size
+    back, read = unframe(data[LENGTH.size :])
+    # msgpack has one kind of sequence: the reads come back as a tuple of tuples.
+    assert [tuple(exchange.reads) for exchange in back] == [tuple(exchange.reads) for exchange in exchanges]
+    for exchange in (*back, *exchanges):
+        exchange.reads = []
+    assert (back, read) == (exchanges, readings)
