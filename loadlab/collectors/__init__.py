@@ -1,7 +1,7 @@
 """What is measured beside the requests: this host, its GPUs, the server's own metrics.
 
 A collector that cannot work says so in one sentence and nothing fails. One that stops working leaves a gap,
-never a zero, and says it once in `notes`. One file per kind; outsiders join by entry point `loadlab.collectors`.
+never a zero, and says it once in `notes`. One file per kind; entry points `loadlab.collectors` add others.
 """
 
 from __future__ import annotations
