@@ -122,14 +122,17 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def _cost(levels: Sequence[LevelSummary]) -> list[str]:
-    """The basis, once where the levels share it; levels priced by the hour differ only in their seconds."""
-    if not levels:
-        return []
-    known = [level.cost["usd"] for level in levels if level.cost["usd"] is not None]
-    bases = list(dict.fromkeys(level.cost["basis"] for level in levels))
-    total = f"${number(sum(known))} · " if known else ""
-    more = f" (and {len(bases) - 1} more levels alike)" if len(bases) > 1 else ""
-    return _labelled("cost", f"{total}{bases[0]}{more}")
+    """The sum of what is known, and the basis of the first level; by the hour, only the seconds differ."""
+    priced = [level for level in levels if level.cost["usd"] is not None]
+    if not priced:
+        return [line for level in levels[:1] for line in _labelled("cost", level.cost["basis"])]
+    total = number(sum(level.cost["usd"] for level in priced))
+    others = _more("likewise", len(priced) - 1) + _more("unknown for", len(levels) - len(priced))
+    return _labelled("cost", f"${total} · {priced[0].cost['basis']}{others}")
+
+
+def _more(words: str, n: int) -> str:
+    return f"; {words} {n} {'level' if n == 1 else 'levels'}" if n else ""
 
 
 def _footer(run_id: str) -> list[str]:
