@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
+from loadlab.core.errors import StoreError
 from loadlab.core.nouns import Price, Run, RunState, Verdict
 from loadlab.core.units import NS_PER_S
 
@@ -32,9 +33,15 @@ class StoredRun:
 
     @classmethod
     def from_row(cls, row: RowMapping) -> StoredRun:
-        """The run of a row of table `run`."""
+        """The run of a row of table `run`. Raises StoreError for a spec that this loadlab cannot read."""
         spec = {**row["spec"], "environment": row["environment"], "price": row["price"]}
-        run = Run.from_dict(spec)
+        try:
+            run = Run.from_dict(spec)
+        except TypeError as error:
+            raise StoreError(
+                f"run {row['id']} was written by another version of loadlab ({error}); "
+                "read it with that one (environment names it), or upgrade."
+            ) from error
         return cls(
             id=row["id"],
             state=state(row["state"], row["heartbeat_at_ns"]),

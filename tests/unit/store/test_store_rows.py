@@ -3,13 +3,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from loadlab import store
 from loadlab.core.errors import NoDataError, StoreError
 from loadlab.core.nouns import Reading, Result, Run
-from loadlab.store import Store
+from loadlab.store import Store, schema
+from loadlab.store.url import parse
 
 CLOCK_NS, MS = 5_000_000_000_000, 1_000_000  # as in conftest.py
 
@@ -225,6 +228,31 @@ def test_latest_of_an_empty_store_says_what_to_do(opened: Store) -> None:
     with pytest.raises(NoDataError, match="loadlab run"):
         opened.run("latest")
     assert opened.runs().empty
+
+
+def test_a_run_written_by_a_newer_loadlab_is_named(
+    database_url: str, opened: Store, make_run: MakeRun
+) -> None:
+    opened.begin_run(make_run())
+    database = sa.create_engine(parse(database_url))
+    with database.begin() as connection:
+        spec = {**connection.execute(sa.select(schema.run.c.spec)).scalar_one(), "gears": 5}
+        connection.execute(schema.run.update().values(spec=spec))
+    database.dispose()
+    with pytest.raises(StoreError, match=r"run-a was written by another version.*gears"):
+        opened.run("run-a")
+
+
+def test_one_thread_may_write_while_others_read(
+    opened: Store, make_run: MakeRun, make_result: MakeResult
+) -> None:
+    opened.begin_run(make_run())
+    with ThreadPoolExecutor(4) as pool:
+        writes = [pool.submit(opened.write, "run-a", [make_result(seq)], []) for seq in range(20)]
+        reads = [pool.submit(opened.requests, "run-a") for _ in range(20)]
+        assert [write.result() for write in writes] == [None] * 20
+        assert all(len(read.result()) <= 20 for read in reads)
+    assert len(opened.requests("run-a")) == 20
 
 
 def test_updating_a_run_that_is_not_there_is_an_error(opened: Store) -> None:
