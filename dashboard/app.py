@@ -90,8 +90,8 @@ def _navigation() -> list[Any]:
     ]
     toggle = dmc.ColorSchemeToggle(
         id="theme",
-        lightIcon=html.Span("☀ Light"),
-        darkIcon=html.Span("☾ Dark"),
+        lightIcon=html.Span("☾ Dark theme"),
+        darkIcon=html.Span("☀ Light theme"),
         variant="default",
         w="100%",
         **{"aria-label": "Switch between light and dark"},

@@ -23,7 +23,7 @@ MEASURED = (
         "Per user", "interactivity_tok_s", help="The pace one user sees: 1000 / median time per output token"
     ),
     Column("Output", "output_tokens_per_s", help="Output tokens per second, all users together"),
-    Column("Cost, output", COST, help="All cost over output tokens"),
+    Column("$/Mtok output", COST, help="All cost over output tokens"),
     Column("Errors", "error_rate", help="Failed of sent requests"),
 )
 SLO = Column("SLO", "slo", number=False)
@@ -49,7 +49,13 @@ def _row(level: Mapping[str, Any], limits: Sequence[Limit]) -> dict[str, Any]:
 
 def numbers(level: Mapping[str, Any]) -> dict[str, str]:
     """The measured numbers of a level as text with units; "–" where unknown."""
-    return {column: axis(column).text(level.get(column)) for column in _MEASURED_COLUMNS}
+    texts = {column: axis(column).text(level.get(column)) for column in _MEASURED_COLUMNS}
+    return {**texts, COST: per_mtok(level.get(COST))}
+
+
+def per_mtok(usd_per_mtok: float | None) -> str:
+    """A cost per million tokens without its unit, for places that name it; "–" when unpriced."""
+    return axis(COST).text(usd_per_mtok).removesuffix("/Mtok")
 
 
 def held_row(curve: pd.DataFrame, limits: Sequence[Limit]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Source:
             requests=requests,
             gaps=gaps,
             readings=self._store.readings(run_id),
-            timeline=analysis.timeline(requests, gaps),
+            timeline=analysis.timeline(requests),
             bands=_bands(self._store.levels(run_id), requests),
         )
 
@@ -110,4 +110,4 @@ def stored_name(stored: Any) -> str:
 
 def short_id(run_id: str) -> str:
     """An id short enough for a table and still a likely unique prefix."""
-    return run_id[:15]
+    return run_id[:20]

@@ -41,6 +41,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
         section("Over time", parts.over_time(trace, theme)),
         section("Errors", parts.errors(summary, trace, theme)),
         _spread(summary, source, query, theme),
+        section("Hardware, server and load generator", parts.hardware(trace, theme)),
         section("Setting", *parts.setting(source.run(summary.run["id"]))),
     )
 

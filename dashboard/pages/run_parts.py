@@ -13,13 +13,15 @@ from dash import html
 from loadlab.analysis import LevelSummary, Summary, request_metrics
 from loadlab.analysis.percentiles import LEVELS, wanted
 from loadlab.core.metrics import METRICS
-from loadlab.core.nouns import Price
 from loadlab.core.units import NS_PER_S, number, usd
-from loadlab.figures import MAX_SERIES, Theme, ecdf, errors_over_time, latency_over_time
+from loadlab.figures import MAX_SERIES, Theme, ecdf, errors_over_time, lanes, latency_over_time
 from loadlab.figures.axes import STATISTICS, axis, quantity
+from loadlab.figures.marks import COST
 from loadlab.figures.slo import DEFAULT
 
 from ..components import Column, chart, empty, facts, table, tiles
+from ..levels import per_mtok
+from ..prices import price_facts
 from ..source import Trace
 
 DISTRIBUTED = ("ttft_ms", "itl_ms", "e2e_ms")
@@ -75,20 +77,17 @@ def _tiles(level: LevelSummary) -> html.Div:
     return tiles(
         ("Requests ok", f"{counts['ok']:,}", f"of {counts['sent']:,} sent"),
         ("Failed", f"{number(share)} %" if share is not None else "–", f"{counts['failed']:,} requests"),
-        (
-            "TTFT p95",
-            quantity(level.metrics["ttft_ms"]["p95"], "ms"),
-            f"n = {level.metrics['ttft_ms']['n']:,}",
-        ),
-        ("ITL p95", quantity(level.metrics["itl_ms"]["p95"], "ms"), f"n = {level.metrics['itl_ms']['n']:,}"),
+        ("TTFT p95", *_p95(level, "ttft_ms")),
+        ("ITL p95", *_p95(level, "itl_ms")),
         ("Output", quantity(rates["output_tokens_per_s"], "tok/s"), _window(level)),
         ("Requests", quantity(rates["requests_per_s"], "1/s"), _window(level)),
-        (
-            "Cost, output",
-            quantity(level.cost["usd_per_mtok_output"], "USD/Mtok"),
-            f"{usd(level.cost['usd'])} spent",
-        ),
+        ("$/Mtok output", per_mtok(level.cost[COST]), f"{usd(level.cost['usd'])} in all"),
     )
+
+
+def _p95(level: LevelSummary, metric: str) -> tuple[str, str]:
+    stats = level.metrics[metric]
+    return quantity(stats["p95"], METRICS[metric].unit), f"n = {stats['n']:,}"
 
 
 def _window(level: LevelSummary) -> str:
@@ -125,6 +124,17 @@ def _timeline_table(timeline: pd.DataFrame) -> html.Div:
         for row in timeline.to_dict("records")
     ]
     return table(_BINS, rows, "The run in bins of time")
+
+
+def hardware(trace: Trace, theme: Theme) -> Any:
+    """What GPUs, server, host and load generator read during the run."""
+    figure = lanes(trace.readings, trace.bands, theme)
+    if not figure.data:
+        return empty("No reading was stored: no GPU was found, and no collector worked or ran.")
+    names = ", ".join(
+        annotation.text for annotation in figure.layout.annotations if annotation.xref == "paper"
+    )
+    return chart("hardware", figure, f"Readings over time: {names}.")
 
 
 def errors(summary: Summary, trace: Trace, theme: Theme) -> Any:
@@ -194,7 +204,7 @@ def setting(stored: Any) -> list[Any]:
         html.H3("Environment"),
         facts(_flat(stored.environment)),
         html.H3("Price"),
-        facts(_price_facts(stored.price)) if stored.price else html.P(stored.unpriced or "unpriced"),
+        facts(price_facts(stored.price)) if stored.price else html.P(stored.unpriced or "unpriced"),
     ]
 
 
@@ -216,23 +226,6 @@ def _run_facts(stored: Any) -> list[tuple[str, Any]]:
         ("Timeout", f"{spec.timeout_s:g} s"),
         ("Load processes", spec.processes),
     ]
-
-
-def _price_facts(price: Price) -> list[tuple[str, Any]]:
-    return [
-        ("Name", price.name),
-        ("Per hour", usd(price.usd_per_hour) if price.usd_per_hour is not None else None),
-        ("Input, per Mtok", _rate(price.input_usd_per_mtok)),
-        ("Cached input, per Mtok", _rate(price.cached_input_usd_per_mtok)),
-        ("Output, per Mtok", _rate(price.output_usd_per_mtok)),
-        ("Assumption", price.assumption),
-        ("Source", price.source),
-        ("As of", price.as_of),
-    ]
-
-
-def _rate(value: float | None) -> str | None:
-    return None if value is None else usd(value)
 
 
 def _utc(at_ns: int | None) -> str | None:

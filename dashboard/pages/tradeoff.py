@@ -20,15 +20,16 @@ from ..choice import LIMITED, Choice
 from ..components import Column, chart, empty, page, section, table
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, held_row, level_rows
 from ..links import run_link
+from ..prices import price_words
 from ..source import Source, run_name, stored_name
 
 PATH = "/tradeoff"
 TITLE = "Throughput vs latency"
 OFFERED_RUNS = 50
 _NOTE = (
-    "Each point is one measured load; the number beside it is its users, or its requests per second. The line "
-    "is the best that was measured at or better than each value across. Faded points are beaten on both axes, "
-    "hollow ones are INVALID. The tint is where the SLO holds."
+    "Each point is one measured load; the number beside it is its users, or its requests per second. The "
+    "line is the best measured at or better than each value across. Faded points are beaten on "
+    "both axes, hollow ones are INVALID. The tint is where the SLO holds."
 )
 _RUN = Column("Run", "run", number=False)
 _AT_SLO = (
@@ -132,7 +133,7 @@ def _content(source: Source, theme: Theme, choice: Choice) -> list[Any]:
         html.Div([html.P(answer(*pair, choice.limits), className="answer") for pair in named.items()]),
         _dropped(choice),
         section(
-            f"{axis(choice.y).label} against {axis(choice.x).label}",
+            f"{axis(choice.y).label} against {axis(choice.x).brief}",
             _tradeoff(named, choice, theme),
             note=_NOTE,
         ),
@@ -196,9 +197,8 @@ def _costs(source: Source, named: Mapping[str, pd.DataFrame], choice: Choice, th
 
 
 def _basis(source: Source, ref: str) -> str:
-    return next(
-        (f"Basis: {level.cost['basis']}." for level in source.summary(ref).levels), "No level was measured."
-    )
+    stored = source.run(ref)
+    return price_words(stored.price, stored.unpriced)
 
 
 def _dropped(choice: Choice) -> Any:

@@ -51,8 +51,8 @@ def _check_loopback(host: str) -> None:
         loopback = False
     if not loopback:
         raise UsageError(
-            f"--host {host} is not a loopback address, and the dashboard has no login yet (a shared secret comes "
-            "with a later version). Listen on 127.0.0.1 and forward the port: ssh -L 8050:127.0.0.1:8050 HOST."
+            f"--host {host} is not a loopback address, and the dashboard has no login yet (a shared secret "
+            "comes with a later version). Listen on 127.0.0.1 and forward it: ssh -L 8050:127.0.0.1:8050 HOST"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from loadlab.core import units
 from loadlab.core.errors import UnknownNameError
-from loadlab.core.metrics import METRICS
+from loadlab.core.metrics import METRICS, Metric
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99", "max")
 Better = Literal["lower", "higher", "neither"]
@@ -20,12 +20,13 @@ Better = Literal["lower", "higher", "neither"]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One plottable column with the words that stand beside it."""
+    """One plottable column with the words that stand beside it; `brief` is the label inside sentences."""
 
     column: str
     label: str
     unit: str
     better: Better
+    brief: str
 
     @property
     def short(self) -> str:
@@ -48,10 +49,11 @@ class Axis:
 
 
 _OWN = (
-    Axis("interactivity_tok_s", "Pace per user", "tok/s", "higher"),
-    Axis("users", "Concurrent users", "", "neither"),
-    Axis("rate", "Offered rate", "1/s", "neither"),
+    Axis("interactivity_tok_s", "Pace per user", "tok/s", "higher", "pace per user"),
+    Axis("users", "Concurrent users", "", "neither", "users"),
+    Axis("rate", "Offered rate", "1/s", "neither", "offered rate"),
 )
+_BRIEF = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "end-to-end"}
 _AXES = {axis.column: axis for axis in _OWN}
 
 X_CHOICES = ("ttft_ms_p95", "interactivity_tok_s", "itl_ms_p95", "tpot_ms_p95", "e2e_ms_p95", "users")
@@ -62,14 +64,19 @@ def axis(column: str) -> Axis:
     """The axis of a column such as "ttft_ms_p95". Raises UnknownNameError with the nearest column."""
     if column in METRICS:
         metric = METRICS[column]
-        return Axis(column, metric.label, metric.unit, metric.better)
+        return Axis(column, metric.label, metric.unit, metric.better, _brief(metric))
     if column in _AXES:
         return _AXES[column]
     name, _, statistic = column.rpartition("_")
     if name not in METRICS or statistic not in STATISTICS:
         raise UnknownNameError("axis", column, {*X_CHOICES, *Y_CHOICES})
     metric = METRICS[name]
-    return Axis(column, f"{metric.label} {statistic}", metric.unit, metric.better)
+    words = (f"{metric.label} {statistic}", f"{_brief(metric)} {statistic}")
+    return Axis(column, words[0], metric.unit, metric.better, words[1])
+
+
+def _brief(metric: Metric) -> str:
+    return _BRIEF.get(metric.name, metric.label[0].lower() + metric.label[1:])
 
 
 def quantity(value: float | None, unit: str) -> str:

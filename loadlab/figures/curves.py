@@ -44,7 +44,7 @@ def tradeoff(
     x_scale, y_scale = (_scale(curves, column, limits) for column in (x, y))
     chart = figure(
         theme, 440, xaxis={"title": across.title, **x_scale}, yaxis={"title": up.wrapped, **y_scale},
-        showlegend=len(curves) > 1,
+        showlegend=len(curves) > 1, margin_t=_top(curves),
     )  # fmt: skip
     costs = [cost for curve in curves for cost in curve.values(COST)]
     if costs:
@@ -66,7 +66,7 @@ def cost_curve(
     curves = curves_of(frames, x, y, theme)
     y_scale = _scale(curves, y, ())
     chart = figure(
-        theme, 320, xaxis={"title": axis(x).title, **_scale(curves, x, ())},
+        theme, 320, xaxis={"title": axis(x).title, **_scale(curves, x, ())}, margin_t=_top(curves),
         yaxis={"title": axis(y).wrapped, **y_scale, **_money_ticks(y_scale)}, showlegend=len(curves) > 1,
     )  # fmt: skip
     for curve in curves:
@@ -83,6 +83,11 @@ def frontier(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     return ordered[(ordered[y] == best) & ~best.duplicated()].sort_values(x)
 
 
+def _top(curves: Sequence[Curve]) -> int:
+    """Room above the plot: the legend, which one curve does not need, over the label of the SLO."""
+    return 56 if len(curves) > 1 else 28
+
+
 def _scale(curves: Sequence[Curve], column: str, limits: Sequence[Limit]) -> dict[str, Any]:
     measured = [value for curve in curves for value in curve.values(column)]
     return scale([*measured, *(limit.value for limit in limits if limit.column == column)])
@@ -91,7 +96,8 @@ def _scale(curves: Sequence[Curve], column: str, limits: Sequence[Limit]) -> dic
 def _money_ticks(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["type"] == "log":
         return {"ticktext": [units.usd(tick) for tick in settings["tickvals"]]}
-    return {"tickformat": "$,.2f" if settings["range"][1] >= 0.5 else "$,.2~g"}
+    decimals = max(2, 1 - math.floor(math.log10(settings["range"][1])))
+    return {"tickformat": f"$,.{decimals}f"}
 
 
 def _add_curve(chart: go.Figure, curve: Curve, across: Axis, up: Axis, limits: Sequence[Limit]) -> None:

@@ -17,14 +17,7 @@ from loadlab.figures.slo import Limit, failures
 from loadlab.figures.theme import MAX_SERIES, Theme, series_style
 
 COST = "usd_per_mtok_output"
-_HOVERED = {
-    "ttft_ms_p95": "TTFT p95",
-    "itl_ms_p95": "ITL p95",
-    "output_tokens_per_s": "output",
-    "interactivity_tok_s": "per user",
-    COST: "output cost",
-    "error_rate": "errors",
-}
+_HOVERED = ("ttft_ms_p95", "itl_ms_p95", "output_tokens_per_s", "interactivity_tok_s", COST, "error_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,7 @@ def short_offer(level: Mapping[str, Any]) -> str:
 def hover(name: str, level: Mapping[str, Any], limits: Sequence[Limit]) -> str:
     """What hovering a level shows: its numbers with n and verdict, and whether it meets the limits."""
     lines = [f"<b>{name}</b>", f"{level['offered']} · n = {level['n']:,.0f} · {level['verdict']}"]
-    lines += [f"{words}: {axis(column).text(level.get(column))}" for column, words in _HOVERED.items()]
+    lines += [f"{axis(column).brief}: {axis(column).text(level.get(column))}" for column in _HOVERED]
     if limits:
         reasons = failures(level, limits)
         lines.append("misses the SLO: " + ", ".join(reasons) if reasons else "meets the SLO")

@@ -54,7 +54,7 @@ def latency_over_time(
     _add_percentiles(chart, timeline, theme)
     _add_lane(chart, timeline["t_s"], _per_second(timeline), "y2", "Output throughput", "tok/s", 2, theme)
     _add_lane(chart, timeline["t_s"], timeline["in_flight"], "y3", "Open requests", "", 5, theme)
-    _add_bands(chart, bands, theme)
+    add_bands(chart, bands, theme)
     if ttft_limit_ms:
         chart.add_hline(
             y=ttft_limit_ms, line={"color": theme.slo, "width": 2, "dash": "dash"}, name="SLO", yref="y"
@@ -80,7 +80,7 @@ def errors_over_time(requests: pd.DataFrame, bands: Sequence[Band] = (), theme: 
             marker={"color": series_style(place, theme)[0], "pattern": {"shape": _PATTERNS[place]}},
             hovertemplate="%{y} " + kind + "<extra></extra>",
         )  # fmt: skip
-    _add_bands(chart, bands, theme)
+    add_bands(chart, bands, theme)
     most = np.histogram(at, bins=edges)[0].max(initial=0)
     return chart.update_layout(showlegend=True, yaxis_dtick=1 if most <= 5 else None)
 
@@ -158,7 +158,8 @@ def _width(timeline: pd.DataFrame) -> float:
     return round(float(steps.iloc[0]), 6) if len(steps) else 1.0
 
 
-def _add_bands(chart: go.Figure, bands: Sequence[Band], theme: Theme) -> None:
+def add_bands(chart: go.Figure, bands: Sequence[Band], theme: Theme) -> None:
+    """Shades every second band and writes the label of each that is wide enough above the plot."""
     whole = max((band.end_s for band in bands), default=0.0) - min(
         (band.start_s for band in bands), default=0.0
     )

@@ -31,9 +31,9 @@ class Limit:
 
     @property
     def words(self) -> str:
-        """ "Time to first token p95 ≤ 500 ms"."""
+        """ "TTFT p95 ≤ 500 ms"."""
         sign = "≥" if self.axis.better == "higher" else "≤"
-        return f"{self.axis.label} {sign} {self.axis.text(self.value)}"
+        return f"{self.axis.brief} {sign} {self.axis.text(self.value)}"
 
     def met(self, value: float | None) -> bool:
         """Whether a measured value keeps the limit. An unknown value does not."""
@@ -74,7 +74,7 @@ def write(limits: Iterable[Limit]) -> str:
 def failures(level: Mapping[str, Any], limits: Iterable[Limit]) -> list[str]:
     """Why a level of the curve does not hold the limits, one phrase each; empty when it does."""
     reasons = [
-        f"{limit.axis.label} {limit.axis.text(level.get(limit.column))}"
+        f"{limit.axis.brief} {limit.axis.text(level.get(limit.column))}"
         for limit in limits
         if not limit.met(level.get(limit.column))
     ]

@@ -14,6 +14,8 @@ from loadlab.core.nouns import Endpoint, Level, Price, Reading, Result, Run
 
 NS = 1_000_000_000
 MS = 1_000_000
+_STATUS = {None: 200, "http_status": 503, "timeout": None}
+_DETAIL = {"http_status": "503 Service Unavailable: queue is full", "timeout": "no answer in 60 s"}
 CLOCK_NS = 5_000 * NS
 PRICE = Price(
     name="cpu-hour", kind="hour", source="list price of a 2-core virtual machine", as_of="2026-11-01",
@@ -35,7 +37,7 @@ def sweep(
     run_id: str, *, users: tuple[int, ...] = (1, 2, 4, 8, 16, 32), requests: int = 48, slower: float = 1.0,
     failing: float = 0.0, priced: bool = True, model: str = "smollm2-135m", age_s: int = 0,
 ) -> Made:  # fmt: skip
-    """A closed-loop sweep. `failing` is the share of requests that fail from 16 users on (1.0: all, everywhere)."""
+    """A closed-loop sweep. `failing`: the share of requests that fail from 16 users on; 1.0: all of all."""
     levels = tuple(Level(index=place, users=n, requests=requests) for place, n in enumerate(users))
     made = Made(
         Run(
@@ -91,18 +93,15 @@ def _answer(
     arrivals = [] if fails else [int(t) for t in sent + ttft + np.concatenate([[0], np.cumsum(gaps)])]
     done = arrivals[-1] + MS // 2 if arrivals else sent + ttft
     kind = ("http_status", "timeout")[seq % 2] if fails else None
+    first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
     return Result(
-        level=level, worker=0, seq=seq, warmup=False, planned_ns=planned, sent_ns=sent, connect_ns=0, tls_ns=0,
-        reused=True, retries=0, first_byte_ns=None if kind == "timeout" else sent + ttft - MS,
-        first_event_ns=arrivals[0] - MS if arrivals else None, first_token_ns=arrivals[0] if arrivals else None,
-        first_answer_ns=arrivals[0] if arrivals else None, last_token_ns=arrivals[-1] if arrivals else None,
-        done_ns=done, status={"http_status": 503, "timeout": None}.get(kind or "", 200), error_kind=kind,
-        error_detail={"http_status": "503 Service Unavailable: queue is full", "timeout": "no answer in 60 s"}.get(
-            kind or ""
-        ),
-        finish_reason="length" if arrivals else None, max_tokens=64, prompt_tokens=41, cached_tokens=0,
-        output_tokens=tokens if arrivals else None, reasoning_tokens=0, chunks=len(arrivals),
-        count_source="usage" if arrivals else None, cost_nano_usd=None, arrivals_ns=arrivals,
+        level=level, worker=0, seq=seq, warmup=False, planned_ns=planned, sent_ns=sent, connect_ns=0,
+        tls_ns=0, reused=True, retries=0, first_byte_ns=first and first - MS, first_event_ns=first,
+        first_token_ns=first, first_answer_ns=first, last_token_ns=last, done_ns=done,
+        status=_STATUS[kind], error_kind=kind, error_detail=_DETAIL.get(kind or ""),
+        finish_reason=None if fails else "length", max_tokens=64, prompt_tokens=41, cached_tokens=0,
+        output_tokens=None if fails else tokens, reasoning_tokens=0, chunks=len(arrivals),
+        count_source=None if fails else "usage", cost_nano_usd=None, arrivals_ns=arrivals,
     )  # fmt: skip
 
 
@@ -110,8 +109,12 @@ def _readings(start: int, end: int, users: int) -> list[Reading]:
     found = []
     for at in range(start, end, NS // 2):
         found += [
-            Reading(at, "host", "host", "cpu_percent", min(100.0, 20.0 + 8 * users)),
-            Reading(at, "host", "host", "memory_used_bytes", 2.1e9 + 1e6 * users),
+            Reading(at, "host", "bench-1", "cpu_percent", min(97.0, 20.0 + 8 * users)),
+            Reading(at, "host", "bench-1", "busiest_core_percent", min(100.0, 30.0 + 9 * users)),
+            Reading(at, "host", "bench-1", "memory_used_bytes", 2.1e9 + 1e6 * users),
+            Reading(at, "server", "127.0.0.1:8000", "running", float(min(users, 8))),
+            Reading(at, "server", "127.0.0.1:8000", "waiting", float(max(0, users - 8))),
+            Reading(at, "server", "127.0.0.1:8000", "kv_cache_use", min(0.9, 0.05 * users)),
             Reading(at, "generator", "worker0", "cpu_percent", 4.0 + users / 2),
             Reading(at, "generator", "worker0", "hub_stall_ms", 1.5),
         ]

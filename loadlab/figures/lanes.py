@@ -1,0 +1,114 @@
+"""Readings of hardware, server and generator as lanes on the run's clock. A pause in sampling is a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from loadlab.core.units import NS_PER_S
+from loadlab.figures.over_time import CLOCK, Band, add_bands
+from loadlab.figures.theme import LIGHT, MAX_SERIES, Theme, figure, series_style
+
+MAX_POINTS = 600
+_LANE_PX, _EDGE_PX = 118, 110
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane: readings of `source`, each metric with the word for it in the legend, times `factor`."""
+
+    title: str
+    source: str
+    metrics: dict[str, str]
+    factor: float = 1.0
+    top: float | None = None
+
+
+LANES = (
+    Lane("GPU busy (%)", "nvml", {"utilisation_percent": ""}, top=100),
+    Lane("GPU memory used (GB)", "nvml", {"memory_used_bytes": ""}, factor=1e-9),
+    Lane("GPU power (W)", "nvml", {"power_w": ""}),
+    Lane("GPU temperature (°C)", "nvml", {"temperature_c": ""}),
+    Lane("GPU SM clock (MHz)", "nvml", {"sm_clock_mhz": ""}),
+    Lane("Requests in the server", "server", {"running": "running", "waiting": "waiting"}),
+    Lane("KV cache used (%)", "server", {"kv_cache_use": ""}, factor=100, top=100),
+    Lane(
+        "Host CPU (%)", "host", {"cpu_percent": "all cores", "busiest_core_percent": "busiest core"}, top=100
+    ),
+    Lane("Host memory used (GB)", "host", {"memory_used_bytes": ""}, factor=1e-9),
+    Lane("Load generator CPU (% of a core)", "generator", {"cpu_percent": ""}),
+    Lane("Load generator stalls (ms)", "generator", {"hub_stall_ms": ""}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    name: str
+    t_s: np.ndarray[tuple[int], np.dtype[np.float64]]
+    values: np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def lanes(readings: pd.DataFrame, bands: Sequence[Band] = (), theme: Theme = LIGHT) -> go.Figure:
+    """A lane for each kind of reading that is there, one line per device; at most 600 points a line.
+
+    `readings` are the store's rows. The figure has no lane when nothing known was read.
+    """
+    known = [(lane, series) for lane in LANES if (series := list(_series(lane, readings)))]
+    chart = figure(theme, _EDGE_PX + _LANE_PX * len(known), showlegend=True)
+    for place, (lane, series) in enumerate(known):
+        _add_lane(chart, lane, series, place, len(known), theme)
+    last = max((float(each.t_s[-1]) for _, series in known for each in series), default=1.0)
+    chart.update_xaxes(title=CLOCK, range=[0, last], anchor=_axis("y", len(known) - 1))
+    add_bands(chart, bands, theme)
+    return chart
+
+
+def _series(lane: Lane, readings: pd.DataFrame) -> Iterator[_Series]:
+    own = readings[(readings["source"] == lane.source) & readings["metric"].isin(list(lane.metrics))]
+    groups = list(own.groupby(["device", "metric"], sort=True))
+    for (device, metric), rows in groups[:MAX_SERIES]:
+        word = lane.metrics[str(metric)]
+        t_s, values = _with_gaps(
+            rows["at_ns"].to_numpy(np.float64) / NS_PER_S, rows["value"].to_numpy(np.float64)
+        )
+        yield _Series(f"{device} {word}".strip(), t_s, values * lane.factor)
+
+
+def _with_gaps(
+    t_s: np.ndarray[tuple[int], np.dtype[np.float64]], values: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """At most 600 points, with a NaN wherever three periods or more passed without a reading."""
+    step = len(t_s) // MAX_POINTS + 1
+    t_s, values = t_s[::step], values[::step]
+    pauses = np.diff(t_s)
+    gaps = np.flatnonzero(pauses > 3 * np.median(pauses)) + 1 if len(pauses) else np.array([], dtype=int)
+    return np.insert(t_s, gaps, t_s[gaps - 1]), np.insert(values, gaps, np.nan)
+
+
+def _add_lane(
+    chart: go.Figure, lane: Lane, series: Sequence[_Series], place: int, lanes: int, theme: Theme
+) -> None:
+    top, height = 1 - place / lanes, 1 / lanes
+    domain = [max(0.0, top - height * 0.72), top - height * 0.08]
+    end = {"range": [0, lane.top * 1.05]} if lane.top else {"rangemode": "tozero"}
+    chart.update_layout({_axis("yaxis", place): {"domain": domain, "nticks": 4, **end}})
+    chart.add_annotation(
+        text=lane.title, x=0, xref="paper", xanchor="left", y=domain[1], yref="paper", yanchor="bottom",
+        showarrow=False, font={"size": 12, "color": theme.text},
+    )  # fmt: skip
+    for index, each in enumerate(series):
+        colour, _, dash = series_style(index, theme)
+        chart.add_scatter(
+            x=each.t_s, y=each.values, mode="lines", name=each.name, xaxis="x", yaxis=_axis("y", place),
+            line={"color": colour, "dash": dash, "width": 1.5}, connectgaps=False,
+            showlegend=len(series) > 1,
+            hovertemplate="%{y:,.4~g} at %{x:.1f} s<extra>" + each.name + "</extra>",
+        )  # fmt: skip
+
+
+def _axis(name: str, place: int) -> str:
+    return f"{name}{place + 1}" if place else name
