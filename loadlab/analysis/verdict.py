@@ -45,25 +45,41 @@ def dropped_arrivals(level: LevelSummary) -> str | None:
 
 
 def mostly_failed(level: LevelSummary) -> str | None:
-    if _failed_share(level) < FAILED_INVALID or not level.requests["ok"]:
+    if not level.requests["ok"] or _failed_share(level) < FAILED_INVALID:
         return None
     return f"{_failed_words(level)}, limit {FAILED_INVALID:.0%}"
 
 
 def some_failed(level: LevelSummary) -> str | None:
-    if not FAILED_SUSPECT < _failed_share(level) < FAILED_INVALID:
+    if not level.requests["ok"] or not FAILED_SUSPECT < _failed_share(level) < FAILED_INVALID:
         return None
     return f"{_failed_words(level)}, limit {FAILED_SUSPECT:.0%}"
 
 
+def cancelled(level: LevelSummary) -> str | None:
+    # Those under way at the end are the slow ones: leaving them out makes the rest look faster.
+    n = _cancelled(level)
+    return f"{n} of {level.requests['sent']} requests cancelled under way, limit 0" if n else None
+
+
+def _cancelled(level: LevelSummary) -> int:
+    """Requests that the generator itself broke off; they say nothing about the server."""
+    return int(level.requests["errors"].get("cancelled", 0))
+
+
+def _failed_and_ended(level: LevelSummary) -> tuple[int, int]:
+    failed: int = level.requests["failed"] - _cancelled(level)
+    return failed, failed + level.requests["ok"]
+
+
 def _failed_share(level: LevelSummary) -> float:
-    requests = level.requests
-    return requests["failed"] / requests["sent"] if requests["sent"] else 0.0
+    failed, ended = _failed_and_ended(level)
+    return failed / ended
 
 
 def _failed_words(level: LevelSummary) -> str:
-    requests = level.requests
-    return f"{requests['failed']} of {requests['sent']} requests failed ({_failed_share(level):.1%})"
+    failed, ended = _failed_and_ended(level)
+    return f"{failed} of {ended} requests failed ({failed / ended:.1%})"
 
 
 def stalled_generator(level: LevelSummary) -> str | None:
@@ -127,6 +143,7 @@ LEVEL_RULES: tuple[tuple[Verdict, Callable[[LevelSummary], str | None]], ...] = 
     ("SUSPECT", stalled_generator),
     ("SUSPECT", busy_generator),
     ("SUSPECT", some_failed),
+    ("SUSPECT", cancelled),
     ("SUSPECT", uncertain_counts),
     ("SUSPECT", missed_rate),
 )

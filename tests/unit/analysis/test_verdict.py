@@ -77,6 +77,16 @@ FIRING = {
     ),
     "half failed": (level(failed=50), "INVALID", "50 of 100 requests failed (50.0%), limit 50%"),
     "some failed": (level(failed=2), "SUSPECT", "2 of 100 requests failed (2.0%), limit 1%"),
+    "cancelled": (
+        level(failed=40, errors={"cancelled": 39, "timeout": 1}),
+        "SUSPECT",
+        "39 of 100 requests cancelled under way, limit 0",
+    ),
+    "failures among those that ended": (
+        level(failed=40, errors={"cancelled": 20, "timeout": 20}),
+        "SUSPECT",
+        "20 of 80 requests failed (25.0%), limit 1%",
+    ),
     "almost half failed": (level(failed=49), "SUSPECT", "49 of 100 requests failed (49.0%), limit 1%"),
     "stalled": (
         level(generator={"hub_stall_ms_max": 100.0, "cpu_percent_p95": None}),
@@ -127,6 +137,12 @@ def test_every_level_rule_is_tried_above() -> None:
 def test_a_failure_is_told_once() -> None:
     assert len(judge(level(failed=60)).reasons) == 1
     assert len(judge(level(failed=100, token_counts={})).reasons) == 1
+
+
+def test_cancelled_requests_are_not_the_servers_failures() -> None:
+    judged = judge(level(failed=60, errors={"cancelled": 60}))
+    assert judged.verdict == "SUSPECT"
+    assert judged.reasons == ("60 of 100 requests cancelled under way, limit 0",)
 
 
 def test_the_worst_verdict_wins() -> None:
