@@ -207,11 +207,22 @@ def execute(
     place = store_url(db)
     with Show(asked) as show:
         outcome = Supervisor(asked, place, show.update).execute()
+    if not outcome.books_closed:
+        close_books(place, asked.id, outcome.notes)
     verdict = conclude(place, asked.id, as_json)
     if outcome.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if verdict == "INVALID":
         raise typer.Exit(ExitCode.UNTRUSTED)
+
+
+def close_books(place: str, run_id: str, notes: list[str]) -> None:
+    """Writes down the end of a run whose recorder was lost."""
+    from loadlab import store
+
+    database = store.open(place)
+    database.finish_run(run_id, "interrupted", notes)
+    database.close()
 
 
 def conclude(place: str, run_id: str, as_json: bool) -> str:

@@ -23,6 +23,8 @@ _POLL_S = 0.1
 _START_IN_NS = 20_000_000
 _LINK_BUFFER = 4 << 20
 _GRACE_S = 5.0
+# A worker ends once the recorder has taken over everything it still holds.
+_HAND_OVER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -40,9 +42,13 @@ class Progress:
 
 @dataclass(slots=True)
 class Outcome:
-    """How a run ended. `notes` says in words what went otherwise than asked."""
+    """How a run ended. `notes` says in words what went otherwise than asked.
+
+    When the recorder was lost, `books_closed` is False: the run's end is not in the store yet.
+    """
 
     interrupted: bool = False
+    books_closed: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -69,10 +75,10 @@ class _Child:
         self.level_done = -1
         self.counts = (0, 0, 0)
 
-    def end(self) -> None:
-        """Waits for the process, then insists."""
+    def end(self, patience_s: float) -> None:
+        """Waits for the process to end by itself, then insists."""
         try:
-            self.process.wait(_GRACE_S)
+            self.process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -89,8 +95,7 @@ class Supervisor:
         self._output_tokens = 0
         self._finished = False
         self._selector = selectors.DefaultSelector()
-        self._workers: list[_Child] = []
-        self._recorder: _Child
+        self._children: list[_Child] = []
 
     def execute(self) -> Outcome:
         """The whole run. Raises what a child found wrong with what was asked; other trouble is in Outcome."""
@@ -128,7 +133,9 @@ class Supervisor:
             _Child(f"load worker {index}", "loadlab.drive.worker", pair[0])
             for index, pair in enumerate(pairs)
         ]
+        self._children = list(self._workers)
         self._recorder = _Child("recorder", "loadlab.recorder.process", *(pair[1] for pair in pairs))
+        self._children.append(self._recorder)
         for child in self._children:
             self._selector.register(child.channel, selectors.EVENT_READ, child)
         run = self._run.to_dict()
@@ -141,10 +148,6 @@ class Supervisor:
                 raise InterruptedRunError("stopped before the load began; nothing was sent.")
             if gone := [child for child in self._children if child.gone]:
                 raise MeasurementError(f"the {gone[0].name} stopped while starting; see the lines above.")
-
-    @property
-    def _children(self) -> list[_Child]:
-        return [*self._workers, self._recorder]
 
     def _step(self, level: Level) -> None:
         """One level, from its common start to the last answer."""
@@ -160,7 +163,8 @@ class Supervisor:
             handled = self._heed_signals(handled)
             self._notice_losses()
             self._progress(self._seen(level, start_ns))
-        self._recorder.channel.send(do="level_end", level=level.index, end_ns=now_ns())
+        if not self._stopping:
+            self._recorder.channel.send(do="level_end", level=level.index, end_ns=now_ns())
 
     def _heed_signals(self, handled: int) -> int:
         """The first signal drains, the second cuts; gives how many have been acted on."""
@@ -172,7 +176,7 @@ class Supervisor:
 
     def _notice_losses(self) -> None:
         for child in self._children:
-            if child.gone and not self._noted(child):
+            if child.gone and not self._finished and not self._noted(child):
                 code = child.process.wait()
                 how = f"signal {-code}" if code < 0 else f"exit code {code}"
                 self._interrupt(f"the {child.name} was lost during the run ({how})")
@@ -200,15 +204,15 @@ class Supervisor:
         for worker in self._workers:
             worker.channel.send(do="exit")
         for worker in self._workers:
-            worker.end()
             self._forget(worker)
+            worker.end(_HAND_OVER_S)
         state = "interrupted" if self._outcome.interrupted else "finished"
         self._recorder.channel.send(do="finish", state=state, notes=self._outcome.notes)
         while not (self._finished or self._recorder.gone):
             self._listen()
-        if not self._finished:
-            self._interrupt("the recorder was lost during the run")
-        self._recorder.end()
+        self._notice_losses()
+        self._outcome.books_closed = self._finished
+        self._recorder.end(_GRACE_S)
         return self._outcome
 
     def _listen(self) -> None:
@@ -216,13 +220,13 @@ class Supervisor:
             child: _Child = key.data
             messages = child.channel.receive()
             if messages is None:
-                child.gone = True
                 self._forget(child)
+                child.gone = True
             for message in messages or ():
                 self._hear(child, message)
 
     def _forget(self, child: _Child) -> None:
-        if child.channel in self._selector.get_map():
+        if not child.gone:
             self._selector.unregister(child.channel)
 
     def _hear(self, child: _Child, message: dict[str, Any]) -> None:
@@ -241,10 +245,10 @@ class Supervisor:
                 raise _as_error(message)
 
     def _kill(self) -> None:
-        for child in [*self._workers, *([self._recorder] if hasattr(self, "_recorder") else [])]:
+        for child in self._children:
             child.channel.close()
-        for child in [*self._workers, *([self._recorder] if hasattr(self, "_recorder") else [])]:
-            child.end()
+        for child in self._children:
+            child.end(_GRACE_S)
 
 
 def _as_error(message: dict[str, Any]) -> LoadlabError:
