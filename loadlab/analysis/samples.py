@@ -44,7 +44,9 @@ def _connect(frame: pd.DataFrame) -> Sample:
 
 
 def _send_lag(frame: pd.DataFrame) -> Sample:
-    return _span("planned_ns", "sent_ns")(frame) - column(frame, "connect_ns") / NS_PER_MS
+    lag = _span("planned_ns", "sent_ns")(frame) - column(frame, "connect_ns") / NS_PER_MS
+    # `sent` of a retried request is its second sending: the first one is no lateness of the generator.
+    return np.where(column(frame, "retries") > 0, np.nan, lag)
 
 
 REQUEST_METRICS: dict[str, Callable[[pd.DataFrame], Sample]] = {

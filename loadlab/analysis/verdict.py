@@ -26,12 +26,14 @@ _DROPPED = re.compile(r"arrivals?\b.*\bdropped|dropped\b.*\barrivals?", re.IGNOR
 
 
 def no_success(level: LevelSummary) -> str | None:
+    """Nothing was measured."""
     if level.requests["ok"]:
         return None
     return f"no request succeeded: 0 of {level.requests['sent']}, at least 1 is needed"
 
 
 def late_generator(level: LevelSummary) -> str | None:
+    """The lag of its own sends is no longer small against what it measures."""
     lag, ttft = level.metrics["send_lag_ms"]["p99"], level.metrics["ttft_ms"]["p50"]
     limit = max(LAG_MS, LAG_SHARE_OF_TTFT * (ttft or 0.0))
     if lag is None or lag <= limit:
@@ -40,24 +42,27 @@ def late_generator(level: LevelSummary) -> str | None:
 
 
 def dropped_arrivals(level: LevelSummary) -> str | None:
+    """A schedule with holes is another schedule."""
     dropped = level.requests["errors"].get("dropped", 0)
     return f"{dropped} planned arrivals dropped, limit 0" if dropped else None
 
 
 def mostly_failed(level: LevelSummary) -> str | None:
+    """The few that succeeded say little about the endpoint."""
     if not level.requests["ok"] or _failed_share(level) < FAILED_INVALID:
         return None
     return f"{_failed_words(level)}, limit {FAILED_INVALID:.0%}"
 
 
 def some_failed(level: LevelSummary) -> str | None:
+    """Failures are often the slow requests; without them the rest looks faster."""
     if not level.requests["ok"] or not FAILED_SUSPECT < _failed_share(level) < FAILED_INVALID:
         return None
     return f"{_failed_words(level)}, limit {FAILED_SUSPECT:.0%}"
 
 
 def cancelled(level: LevelSummary) -> str | None:
-    # Those under way at the end are the slow ones: leaving them out makes the rest look faster.
+    """Those still under way at the end are the slow ones; without them the rest looks faster."""
     n = _cancelled(level)
     return f"{n} of {level.requests['sent']} requests cancelled under way, limit 0" if n else None
 
@@ -83,6 +88,7 @@ def _failed_words(level: LevelSummary) -> str:
 
 
 def stalled_generator(level: LevelSummary) -> str | None:
+    """While the event loop is blocked, what arrives is stamped late."""
     stall = level.generator["hub_stall_ms_max"]
     if stall is None or stall < STALL_MS:
         return None
@@ -90,6 +96,7 @@ def stalled_generator(level: LevelSummary) -> str | None:
 
 
 def busy_generator(level: LevelSummary) -> str | None:
+    """A worker near a full core queues its own reads."""
     cpu = level.generator["cpu_percent_p95"]
     if cpu is None or cpu < CPU_PERCENT:
         return None
@@ -97,6 +104,7 @@ def busy_generator(level: LevelSummary) -> str | None:
 
 
 def uncertain_counts(level: LevelSummary) -> str | None:
+    """A chunk is not a token: throughput, TPOT and cost rest on the server's own count."""
     doubtful = {name: n for name, n in level.token_counts.items() if name != "usage"}
     if not doubtful:
         return None
@@ -108,6 +116,7 @@ _COUNT_WORDS = {"chunks": "from chunks", "unknown": "unknown"}
 
 
 def missed_rate(level: LevelSummary) -> str | None:
+    """The load was not the one asked for; 2/√n is two standard deviations of a Poisson count."""
     rate, achieved = level.offered.get("rate"), level.achieved_per_s
     if rate is None or achieved is None:
         return None
@@ -118,6 +127,7 @@ def missed_rate(level: LevelSummary) -> str | None:
 
 
 def interrupted(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    """Less was measured than asked for."""
     if stored.state != "interrupted":
         return None
     planned, done = len(stored.spec.levels), sum(level.finished for level in levels)
@@ -126,10 +136,12 @@ def interrupted(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
 
 
 def nothing_recorded(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    """Not even a level began."""
     return None if levels else f"no level began: 0 of {len(stored.spec.levels)}, at least 1 is needed"
 
 
 def dropped_in_notes(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    """As dropped_arrivals, where a load worker reported it in words."""
     open_loop = any("rate" in level.offered for level in levels)
     dropped = [note for note in stored.notes if _DROPPED.search(note)]
     return f"{'; '.join(dropped)}, limit 0" if open_loop and dropped else None

@@ -24,11 +24,16 @@ class Column:
 def cell(value: float | None) -> str:
     """A number in at most six characters: "99,999", "1.23M", "0.0050", "4e-05"."""
     if value is None or value == 0 or 0.01 <= value < 99_999.5:
-        return number(value)
+        return number(_three_digits(value))
     if value < 0.01:
         return number(value, 2) if value >= 0.001 else f"{value:.0e}"
     size, suffix = next(pair for pair in _SIZES if value >= pair[0] * 0.9995 or pair is _SIZES[-1])
     return number(value / size) + suffix
+
+
+def _three_digits(value: float | None) -> float | None:
+    """9.996 becomes 10.0 before its decimals are counted, or it would be written 10.00."""
+    return float(f"{value:.3g}") if value and value < 1000 else value
 
 
 def count(n: int) -> str:

@@ -56,6 +56,12 @@ def test_a_reused_connection_has_no_connect_time() -> None:
     assert math.isnan(metrics_of(handmade.request(reused=True))["connect_ms"])
 
 
+def test_a_request_sent_twice_says_nothing_of_the_generator() -> None:
+    found = metrics_of(handmade.request(lag=30, retries=1))
+    assert math.isnan(found["send_lag_ms"])
+    assert found["ttft_ms"] == 50
+
+
 def test_a_failure_before_sending_has_no_times() -> None:
     found = metrics_of(handmade.failure(kind="connect", sent_ns=None, done_ns=None))
     assert all(math.isnan(found[name]) for name in ("ttft_ms", "e2e_ms", "send_lag_ms"))
