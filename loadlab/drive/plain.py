@@ -5,16 +5,21 @@ Importing this module imports locust.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import gevent
+from gevent import GreenletExit
 from locust import events
 
 from loadlab import dialects
-from loadlab.core.errors import UsageError
+from loadlab.core.errors import LoadlabError, UsageError
 from loadlab.core.nouns import Endpoint, Exchange, Result
 from loadlab.core.units import NS_PER_MS, NS_PER_S, parse_duration
+from loadlab.drive import preflight
 from loadlab.drive.driver import Driver
 from loadlab.recorder.decode import decode
+from loadlab.wire import auth_headers
 
 if TYPE_CHECKING:
     from loadlab.drive.user import StreamUser
@@ -24,8 +29,19 @@ def driver_for(environment: Any, user: StreamUser) -> Driver:
     """The process's driver: the one `loadlab run` put there, or one made from Locust's own options."""
     driver: Driver | None = getattr(environment, "loadlab_driver", None)
     if driver is None:
-        driver = environment.loadlab_driver = _plain_driver(environment, user)
+        try:
+            driver = environment.loadlab_driver = _plain_driver(environment, user)
+        except LoadlabError as error:
+            _give_up(environment, error)
     return driver
+
+
+def _give_up(environment: Any, error: LoadlabError) -> NoReturn:
+    """Says what is wrong. On the command line that is the end; on the web page it can be put right."""
+    logging.getLogger("loadlab").error(str(error))
+    environment.process_exit_code = int(error.exit_code)
+    gevent.spawn(environment.runner.stop if environment.web_ui else environment.runner.quit)
+    raise GreenletExit
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -48,6 +64,7 @@ def _plain_driver(environment: Any, user: StreamUser) -> Driver:
     endpoint = Endpoint(
         url=user.host, model=options.model, name=user.host, dialect=user.dialect, auth_env=options.api_key_env
     )
+    endpoint = preflight.check(endpoint, auth_headers(endpoint))
     return Driver(
         endpoint,
         lambda exchange: _report(environment, endpoint, exchange),
@@ -59,6 +76,8 @@ def _plain_driver(environment: Any, user: StreamUser) -> Driver:
 
 
 def _report(environment: Any, endpoint: Endpoint, exchange: Exchange) -> None:
+    if exchange.error_kind == "cancelled":  # Locust stopping its users is no failure of the server
+        return
     result = decode(exchange, dialects.get(endpoint.dialect))
     for kind, value in _rows(result).items():
         fire(environment, exchange, kind, value, _failure(result) if kind == "POST" else None)

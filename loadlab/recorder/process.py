@@ -83,7 +83,7 @@ class Recorder:
             await asyncio.sleep(_HEARTBEAT_S)
 
     async def collect(self, collector: collectors.Collector) -> None:
-        """Reads one collector for ever, or notes once why it cannot."""
+        """Reads one collector until cancelled and once more then, or notes why it cannot be read."""
         if reason := await collector.open():
             self.notes.append(f"{collector.name}: {reason}")
             return
@@ -92,7 +92,9 @@ class Recorder:
                 self._readings.extend(await collector.read())
                 await asyncio.sleep(collector.period_s)
         finally:
+            self._readings.extend(await collector.read())
             await collector.close()
+            self.notes.extend(collector.notes)
 
     async def sql(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Runs a call of the store in its thread."""
@@ -158,12 +160,12 @@ async def record(
     if books.done():
         state, notes = books.result()
         await takers
+        for task in rounds:
+            task.cancel()
+        await asyncio.gather(*rounds, return_exceptions=True)
         recorder.close()
     await flusher
     await recorder.sql(database.finish_run, run.id, state, [*notes, *recorder.notes])
-    for task in rounds:
-        task.cancel()
-    await asyncio.gather(*rounds, return_exceptions=True)
 
 
 async def _obey(recorder: Recorder, control: Control, run: Run) -> tuple[str, list[str]]:
