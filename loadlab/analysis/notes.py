@@ -8,9 +8,14 @@ from loadlab.analysis.nouns import LevelSummary, Stored
 from loadlab.analysis.percentiles import BEYOND, LEVELS, wanted
 
 
-def notes_of(stored: Stored, levels: Sequence[LevelSummary], planned: int) -> tuple[str, ...]:
+def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
     """Every note of a run: what was said while it ran, then what its numbers ask for."""
-    notes = (_running(stored), _missing(planned, len(levels)), _prompts(levels), _small(levels))
+    notes = (
+        _running(stored),
+        _missing(stored, len(stored.spec.levels) - len(levels)),
+        _prompts(levels),
+        _small(levels),
+    )
     return (*stored.notes, *(note for note in notes if note))
 
 
@@ -18,8 +23,9 @@ def _running(stored: Stored) -> str | None:
     return "the run is still going: these are its numbers so far" if stored.state == "running" else None
 
 
-def _missing(planned: int, began: int) -> str | None:
-    return f"{planned - began} of {planned} levels never began" if began < planned else None
+def _missing(stored: Stored, missing: int) -> str | None:
+    words = "are still to come" if stored.state == "running" else "never began"
+    return f"{missing} of {len(stored.spec.levels)} levels {words}" if missing > 0 else None
 
 
 def _prompts(levels: Sequence[LevelSummary]) -> str | None:

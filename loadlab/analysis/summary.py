@@ -40,7 +40,7 @@ def summarise(
         "started_at_ns": stored.started_at_ns,
         "finished_at_ns": stored.finished_at_ns,
     }
-    return Summary(run, stored.spec, done, notes_of(stored, done, planned=len(stored.spec.levels)))
+    return Summary(run, stored.spec, done, notes_of(stored, done))
 
 
 def _began(row: dict[Any, Any], requests: pd.DataFrame) -> bool:

@@ -204,17 +204,21 @@ def test_generator_health_is_the_worst_device_during_the_level() -> None:
     assert generator == {"hub_stall_ms_max": 40, "cpu_percent_p95": 95}
 
 
-def test_a_level_that_never_began_is_left_out_and_noted() -> None:
+@pytest.mark.parametrize(
+    ("state", "note"),
+    [("interrupted", "1 of 2 levels never began"), ("running", "1 of 2 levels are still to come")],
+)
+def test_a_level_that_never_began_is_left_out_and_noted(state: str, note: str) -> None:
     levels = (Level(0, users=1), Level(1, users=2))
     requests = handmade.requests(handmade.request())
     found = summarise(
-        handmade.run(*levels, state="interrupted"),
+        handmade.run(*levels, state=state),
         handmade.levels(levels[0]),
         requests,
         handmade.gaps(requests),
     )
     assert [level.index for level in found.levels] == [0]
-    assert "1 of 2 levels never began" in found.notes
+    assert note in found.notes
 
 
 def test_notes_say_how_small_the_sample_is() -> None:
