@@ -9,9 +9,9 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from loadlab.core.clock import now_ns
 from loadlab.server import openai
 from loadlab.server.answers import StreamAnswer, WholeAnswer
+from loadlab.server.arrival import arrived_ns
 from loadlab.server.job import Engine, EngineError, Job
 from loadlab.server.metrics import Metrics, Watch
 from loadlab.server.openai import ApiError, Ask, Reply
@@ -41,14 +41,12 @@ class _Api:
         self._metrics = Metrics(engine.model, engine.load)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        arrival_ns = now_ns()
         ask = openai.parse_chat(await request.read(), self._engine.model)
-        return await self._answer(request, ask, arrival_ns)
+        return await self._answer(request, ask, arrived_ns(request))
 
     async def text(self, request: web.Request) -> web.StreamResponse:
-        arrival_ns = now_ns()
         ask = openai.parse_text(await request.read(), self._engine.model)
-        return await self._answer(request, ask, arrival_ns)
+        return await self._answer(request, ask, arrived_ns(request))
 
     async def models(self, _: web.Request) -> web.Response:
         return _json(openai.model_list([self._engine.model], self._engine.context))

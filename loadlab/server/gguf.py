@@ -94,7 +94,8 @@ def _f32(raw: NDArray[np.uint8]) -> Floats:
 
 
 def _f16(raw: NDArray[np.uint8]) -> Floats:
-    return raw.view(np.float16).astype(np.float32)
+    values: Floats = raw.view(np.float16).astype(np.float32)
+    return values
 
 
 def q8_0(raw: NDArray[np.uint8]) -> Floats:
@@ -110,7 +111,8 @@ def q4_1(raw: NDArray[np.uint8]) -> Floats:
     blocks = raw.reshape(-1, 4 + _BLOCK // 2)
     scale, low = blocks[:, :4].copy().view(np.float16).astype(np.float32).T[..., None]
     nibbles = np.concatenate([blocks[:, 4:] & 15, blocks[:, 4:] >> 4], axis=1)
-    return (nibbles * scale + low).reshape(-1)
+    values: Floats = nibbles * scale + low
+    return values.reshape(-1)
 
 
 # encoding → (bytes per value, decoder)

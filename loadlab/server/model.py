@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -84,7 +85,7 @@ class Llama:
         self._embed, self._norm = tensors["embed"], tensors["norm"]
         self._head = Linear(tensors["embed"])
         slots = (2, blocks * BLOCK, config.kv_heads, config.head_dim)
-        self._layers = [_Layer(tensors, i, self._embed.new_zeros(slots)) for i in range(config.layers)]
+        self._layers = [_Layer(tensors, i, _pool(slots, self._embed)) for i in range(config.layers)]
         self._cos, self._sin = _rotations(config, self._embed)
 
     @property
@@ -128,6 +129,14 @@ class Llama:
         query = query.view(group.rows, group.width, config.heads, config.head_dim).transpose(1, 2)
         seen = F.scaled_dot_product_attention(query, keys, values, attn_mask=group.mask, enable_gqa=True)
         return seen.transpose(1, 2).reshape(tokens, -1)
+
+
+def _pool(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Zeros; on CPU from calloc, which touches no memory, where torch would write all of it at start."""
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    raw = np.zeros((*shape[:-1], shape[-1] * like.element_size()), np.uint8)
+    return torch.from_numpy(raw).view(like.dtype)
 
 
 def _rotations(config: Config, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from loadlab.server.job import Sampling
 
+_CANDIDATES = 256
 _TINY = 1e-9  # so that the most likely token is always kept
 
 
@@ -42,9 +43,17 @@ def _draw(logits: Tensor, picks: Row[Pick]) -> list[int]:
     if all(pick.sampling.top_p >= 1 for pick in picks):
         return _invert(chances, luck)
     share = logits.new_tensor([max(pick.sampling.top_p, _TINY) for pick in picks])[:, None]
-    ranked, names = chances.sort(-1, descending=True)
+    ranked, names = _ranked(chances, float(share.max()))
     ranked[ranked.cumsum(-1) - ranked >= share] = 0
     return [int(names[row, place]) for row, place in enumerate(_invert(ranked, luck))]
+
+
+def _ranked(chances: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """The most likely tokens, best first, at least as many as make up `share`; sorting them all is slow."""
+    ranked, names = chances.topk(min(_CANDIDATES, chances.shape[-1]))
+    if float(ranked.sum(-1).min()) < share:
+        return chances.sort(-1, descending=True)
+    return ranked, names
 
 
 def _invert(chances: Tensor, luck: Tensor) -> list[int]:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from loadlab.core.errors import UsageError
 from loadlab.server.api import create_app
+from loadlab.server.arrival import listen
 from loadlab.server.engine import Options
 from loadlab.server.job import Engine
 from loadlab.server.settings import Settings
@@ -105,10 +106,11 @@ async def _serve(settings: Settings, sock: socket.socket, on_ready: Callable[[Re
             return
         await starting
         await runner.setup()
-        await _listen(runner, sock, settings)
+        listener = await _listen(runner, sock, settings)
         _settle_memory()
         on_ready(_ready(engine, sock))
         await stop
+        listener.close()
     finally:
         starting.cancel()
         await runner.cleanup()
@@ -128,9 +130,9 @@ def _stop_signal() -> asyncio.Future[None]:
     return stop
 
 
-async def _listen(runner: web.AppRunner, sock: socket.socket, settings: Settings) -> None:
+async def _listen(runner: web.AppRunner, sock: socket.socket, settings: Settings) -> asyncio.Server:
     try:
-        await web.SockSite(runner, sock, backlog=1024).start()
+        return await listen(runner, sock, backlog=1024)
     except OSError as error:  # two starters may both have bound; only one can listen
         raise _bind_error(settings.host, settings.port, error) from error
 

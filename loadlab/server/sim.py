@@ -13,8 +13,8 @@ import random
 import re
 import zlib
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from loadlab.core.clock import now_ns
@@ -39,18 +39,40 @@ class Timing:
     itl_ns: int = 10_000_000
     jitter: float = 0.0
 
+    def offsets(self, chance: random.Random) -> Iterator[int]:
+        """Nanoseconds from admission to each token, without end."""
+        at = self._spread(self.ttft_ns, chance)
+        while True:
+            yield at
+            at += self._spread(self.itl_ns, chance)
+
+    def _spread(self, mean_ns: int, chance: random.Random) -> int:
+        if not self.jitter:
+            return mean_ns
+        variance = math.log1p(self.jitter**2)
+        return round(mean_ns * chance.lognormvariate(-variance / 2, math.sqrt(variance)))
+
+
+def chance_of(job: Job, seed: int, times: Counter[int]) -> random.Random:
+    """Luck drawn from what was asked and how often before, so that wall-clock order does not matter."""
+    # ints only: their hash is the same in every process
+    content = hash((tuple(job.prompt), job.sampling.max_tokens or 0))
+    times[content] += 1
+    return random.Random(f"{seed}:{content}:{times[content]}")
+
 
 @dataclass(slots=True, eq=False)
 class _Stream:
     job: Job
     sink: Sink
-    chance: random.Random
+    offsets: Iterator[int]
     length: int
     finish: Finish
     entry: Entry
+    start_ns: int = 0
     due_ns: int = 0
+    sent: int = 0
     gone: bool = False
-    sent: int = field(default=0)
 
 
 class SimEngine:
@@ -104,12 +126,12 @@ class SimEngine:
         return self.encode("\n".join(f"{role}: {text}" for role, text in turns))
 
     def submit(self, job: Job, sink: Sink) -> None:
-        chance = self._chance(job)
+        chance = chance_of(job, self._seed, self._seen)
         if chance.random() < self._fail_rate:
             raise EngineError(f"simulated failure (--fail-rate {self._fail_rate:g})")
         length, finish = _length(job, self.context)
         entry = self.ledger.open(job.id, job.arrival_ns)
-        stream = _Stream(job, sink, chance, length, finish, entry)
+        stream = _Stream(job, sink, self._timing.offsets(chance), length, finish, entry)
         self._streams[job.id] = stream
         if self._running() <= self._places:
             self._admit(stream, job.arrival_ns)
@@ -134,26 +156,13 @@ class SimEngine:
     def _running(self) -> int:
         return len(self._streams) - len(self._waiting)
 
-    def _chance(self, job: Job) -> random.Random:
-        """Drawn from what was asked and how often before, so that wall-clock order does not matter."""
-        # ints only: their hash is the same in every process
-        content = hash((tuple(job.prompt), job.sampling.max_tokens or 0))
-        self._seen[content] += 1
-        return random.Random(f"{self._seed}:{content}:{self._seen[content]}")
-
     def _admit(self, stream: _Stream, at_ns: int) -> None:
         stream.sink.admitted(at_ns)
-        stream.due_ns = at_ns + self._spread(stream, self._timing.ttft_ns)
+        stream.start_ns, stream.due_ns = at_ns, at_ns + next(stream.offsets)
         first = not self._due or stream.due_ns < self._due[0][0]
         heapq.heappush(self._due, (stream.due_ns, next(self._order), stream))
         if first:
             self._wake()
-
-    def _spread(self, stream: _Stream, mean_ns: int) -> int:
-        if not self._timing.jitter:
-            return mean_ns
-        variance = math.log1p(self._timing.jitter**2)
-        return round(mean_ns * stream.chance.lognormvariate(-variance / 2, math.sqrt(variance)))
 
     def _tick(self) -> None:
         """Writes everything due by now, and no more: sockets must get their turn even when we are late."""
@@ -161,7 +170,7 @@ class SimEngine:
         while due and due[0][0] <= now:
             stream = due[0][2]
             if not stream.gone and self._emit(stream):
-                stream.due_ns += self._spread(stream, self._timing.itl_ns)
+                stream.due_ns = stream.start_ns + next(stream.offsets)
                 heapq.heapreplace(due, (stream.due_ns, next(self._order), stream))
             else:
                 heapq.heappop(due)
