@@ -27,7 +27,11 @@ INDEX = """<!DOCTYPE html>
     <link rel="icon" href="data:,">
     {%css%}
     <script>
-      document.documentElement.classList.add(localStorage.getItem("mantine-color-scheme-value") || "auto");
+      try {
+        const kept = localStorage.getItem("loadlab-theme");
+        const dark = kept ? kept === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+        document.documentElement.classList.add(dark ? "dark" : "light");
+      } catch {}
     </script>
   </head>
   <body>
@@ -75,6 +79,7 @@ def _shell() -> dmc.MantineProvider:
                 padding="md",
             ),
         ],
+        id="mantine",
         defaultColorScheme="auto",
         theme={
             "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -88,18 +93,15 @@ def _navigation() -> list[Any]:
         for module in pages.PAGES
         if "<" not in module.PATH
     ]
-    toggle = dmc.ColorSchemeToggle(
+    toggle = html.Button(
+        [html.Span("☾ Dark theme", className="in-light"), html.Span("☀ Light theme", className="in-dark")],
         id="theme",
-        lightIcon=html.Span("☾ Dark theme"),
-        darkIcon=html.Span("☀ Light theme"),
-        variant="default",
-        w="100%",
-        **{"aria-label": "Switch between light and dark"},
+        type="button",
     )
     return [
         html.Div("loadlab", className="brand"),
         html.Nav(links, **{"aria-label": "Pages"}),
-        html.Div(toggle, className="theme"),
+        toggle,
     ]
 
 
@@ -107,9 +109,10 @@ def _route(app: Dash, source: Source) -> None:
     app.clientside_callback(
         "loadlab.view",
         Output("view", "data"),
+        Output("mantine", "forceColorScheme"),
         Input("url", "pathname"),
         Input("url", "search"),
-        Input("theme", "computedColorScheme"),
+        Input("theme", "n_clicks"),
         State("shown", "data"),
     )
 

@@ -12,7 +12,11 @@ def price_words(price: Price | None, unpriced: str) -> str:
     """One sentence: the rates and where they come from, or why there are none."""
     if price is None:
         return f"{unpriced or 'unpriced'}."
-    given = [f"{name} {value}" for name, value in _rates(price) if value is not None]
+    given = [
+        f"{name.lower().replace('mtok', 'Mtok')} {value}"
+        for name, value in _rates(price)
+        if value is not None
+    ]
     origin = ", ".join(part for part in (price.assumption, price.source, f"as of {price.as_of}") if part)
     return f"Price {price.name}: {', '.join(given)} ({origin})."
 
@@ -25,9 +29,9 @@ def price_facts(price: Price) -> list[tuple[str, Any]]:
 
 def _rates(price: Price) -> list[tuple[str, str | None]]:
     rates = {
-        "per hour": price.usd_per_hour,
-        "input per Mtok": price.input_usd_per_mtok,
-        "cached input per Mtok": price.cached_input_usd_per_mtok,
-        "output per Mtok": price.output_usd_per_mtok,
+        "Per hour": price.usd_per_hour,
+        "Input per Mtok": price.input_usd_per_mtok,
+        "Cached input per Mtok": price.cached_input_usd_per_mtok,
+        "Output per Mtok": price.output_usd_per_mtok,
     }
     return [(name, None if rate is None else usd(rate)) for name, rate in rates.items()]

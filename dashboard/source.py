@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,12 +100,14 @@ def run_name(run: Mapping[str, Any]) -> str:
     return f"{run['label'] or run['scenario']} · {run['model']} · {short_id(run['id'])}"
 
 
-def stored_name(stored: Any) -> str:
-    """As `run_name`, of a stored run."""
-    spec = stored.spec
-    return run_name(
-        {"label": spec.label, "scenario": spec.scenario, "model": spec.endpoint.model, "id": stored.id}
-    )
+def distinct_names(stored: Sequence[Any]) -> list[str]:
+    """A name for each stored run that says only what tells it from the others; its id always."""
+    parts = [(run.spec.label or run.spec.scenario, run.spec.endpoint.model) for run in stored]
+    differing = [place for place in (0, 1) if len({part[place] for part in parts}) > 1]
+    return [
+        " · ".join([*(part[place] for place in differing), short_id(run.id)])
+        for part, run in zip(parts, stored, strict=True)
+    ]
 
 
 def short_id(run_id: str) -> str:

@@ -31,9 +31,7 @@ _HOLDS = "The highest measured load that holds the SLO; the numbers right of it 
 _COLUMNS = (
     Column("Run (UTC)", "run", number=False),
     Column("Scenario and target", "target", number=False),
-    Column("Levels", "levels", help="How many loads were measured"),
     Column("Requests", "requests"),
-    Column("Failed", "failed"),
     Column("Holds", "holds", number=False, help=_HOLDS),
     Column("TTFT p95", "ttft_ms_p95", help="Time to first token, 95th percentile"),
     Column("Output", "output_tokens_per_s", help="Output tokens per second, all users together"),
@@ -103,14 +101,20 @@ def _row(source: Source, run: Mapping[str, Any]) -> dict[str, Any]:
     word = source.summary(run["id"]).run["verdict"] if state == "finished" else state
     return {
         **numbers(_level(found, curve) or {}),
-        "run": [run_link(run["id"], name), html.Div(short_id(run["id"]), className="below once")],
+        "run": _two(run_link(run["id"], name), short_id(run["id"])),
         "target": [html.Div(run["label"] or run["scenario"]), html.Div(asked, className="below")],
-        "levels": f"{run['n_levels']:,}",
-        "requests": f"{run['n_requests']:,}",
-        "failed": failed_share(run),
-        "holds": found.level["offered"] if found.level else "none",
+        "requests": _two(f"{run['n_requests']:,}", f"{failed_share(run)} failed"),
+        "holds": _two(found.level["offered"] if found.level else "none", f"{_levels(run)} measured"),
         "verdict": verdict(word),
     }
+
+
+def _two(above: Any, below: str) -> list[html.Div]:
+    return [html.Div(above), html.Div(below, className="below once")]
+
+
+def _levels(run: Mapping[str, Any]) -> str:
+    return "1 level" if run["n_levels"] == 1 else f"{run['n_levels']:,} levels"
 
 
 def failed_share(run: Mapping[str, Any]) -> str:

@@ -14,7 +14,15 @@ from loadlab.analysis import LevelSummary, Summary, request_metrics
 from loadlab.analysis.percentiles import LEVELS, wanted
 from loadlab.core.metrics import METRICS
 from loadlab.core.units import NS_PER_S, number, usd
-from loadlab.figures import MAX_SERIES, Theme, ecdf, errors_over_time, lanes, latency_over_time
+from loadlab.figures import (
+    MAX_SERIES,
+    Theme,
+    ecdf,
+    errors_over_time,
+    lane_statistics,
+    lanes,
+    latency_over_time,
+)
 from loadlab.figures.axes import STATISTICS, axis, quantity
 from loadlab.figures.marks import COST
 from loadlab.figures.slo import DEFAULT
@@ -37,6 +45,14 @@ _ERRORS = (
     Column("Requests", "n"),
     Column("Share of sent", "share"),
     Column("Example", "example", number=False),
+)
+_READINGS = (
+    Column("Reading", "lane", number=False),
+    Column("Of", "series", number=False),
+    Column("n", "n"),
+    Column("mean", "mean"),
+    Column("p95", "p95"),
+    Column("max", "max"),
 )
 _BINS = (
     Column("From", "t_s"),
@@ -81,8 +97,12 @@ def _tiles(level: LevelSummary) -> html.Div:
         ("ITL p95", *_p95(level, "itl_ms")),
         ("Output", quantity(rates["output_tokens_per_s"], "tok/s"), _window(level)),
         ("Requests", quantity(rates["requests_per_s"], "1/s"), _window(level)),
-        ("$/Mtok output", per_mtok(level.cost[COST]), f"{usd(level.cost['usd'])} in all"),
+        ("$/Mtok output", per_mtok(level.cost[COST]), _spent(level.cost["usd"])),
     )
+
+
+def _spent(cost: float | None) -> str:
+    return "unpriced" if cost is None else f"{usd(cost)} in all"
 
 
 def _p95(level: LevelSummary, metric: str) -> tuple[str, str]:
@@ -134,25 +154,30 @@ def hardware(trace: Trace, theme: Theme) -> Any:
     names = ", ".join(
         annotation.text for annotation in figure.layout.annotations if annotation.xref == "paper"
     )
-    return chart("hardware", figure, f"Readings over time: {names}.")
+    rows = [
+        {**row, "n": f"{row['n']:,}", **{key: number(row[key]) for key in ("mean", "p95", "max")}}
+        for row in lane_statistics(trace.readings)
+    ]
+    data = table(_READINGS, rows, "Readings, each over the whole run")
+    return chart("hardware", figure, f"Readings over time: {names}.", data)
 
 
 def errors(summary: Summary, trace: Trace, theme: Theme) -> Any:
     """Failures over time and by kind, with an example of each."""
     failed = sum(level.requests["failed"] for level in summary.levels)
     sent = sum(level.requests["sent"] for level in summary.levels)
-    warmup_only = trace.requests["error_kind"].notna().any()
-    if not failed and not warmup_only:
+    early = int((trace.requests["error_kind"].notna() & trace.requests["warmup"].astype(bool)).sum())
+    if not failed + early:
         return html.P(
             f"No request failed: {sent:,} of {sent:,} succeeded." if sent else "No request was sent."
         )
     figure = errors_over_time(trace.requests, trace.bands, theme)
     finding = f"{failed:,} of {sent:,} requests failed."
-    return [
-        html.P(f"{finding} Requests of a warm-up are drawn but not counted."),
-        chart("errors", figure, finding),
-        table(_ERRORS, _error_rows(summary.levels), "Failed requests by kind"),
-    ]
+    words = finding + (f" {early:,} more failed during a warm-up: drawn, not counted." if early else "")
+    drawn = chart("errors", figure, finding)
+    return html.Div(
+        [html.P(words), drawn, table(_ERRORS, _error_rows(summary.levels), "Failed requests by kind")]
+    )
 
 
 def _error_rows(levels: Iterable[LevelSummary]) -> list[dict[str, Any]]:
@@ -180,7 +205,14 @@ def distribution(summary: Summary, trace: Trace, metric: str, theme: Theme) -> A
         f"{name}: median {axis(metric).text(float(np.median(values)))}" for name, values in known.items()
     ]
     finding = f"Distribution of {METRICS[metric].label.lower()}. {'; '.join(medians)}."
-    return chart("distribution", ecdf(known, metric, limit, theme), finding)
+    rows = [
+        _percentile_row(metric, level.metrics[metric]) | {"metric": level.label}
+        for level in summary.levels
+        if level.metrics[metric]["n"]
+    ]
+    columns = (Column("Load", "metric", number=False), *_PERCENTILES[1:])
+    data = table(columns, rows, f"{METRICS[metric].label} by level")
+    return chart("distribution", ecdf(known, metric, limit, theme), finding, data)
 
 
 def _samples(trace: Trace, metric: str, level: int) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -21,15 +21,15 @@ from ..components import Column, chart, empty, page, section, table
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, held_row, level_rows
 from ..links import run_link
 from ..prices import price_words
-from ..source import Source, run_name, stored_name
+from ..source import Source, distinct_names, host, run_name
 
 PATH = "/tradeoff"
 TITLE = "Throughput vs latency"
 OFFERED_RUNS = 50
 _NOTE = (
     "Each point is one measured load; the number beside it is its users, or its requests per second. The "
-    "line is the best measured at or better than each value across. Faded points are beaten on "
-    "both axes, hollow ones are INVALID. The tint is where the SLO holds."
+    "line is the best measured at or better than each value across. Faded points are beaten on both "
+    "axes, hollow ones are INVALID. "
 )
 _RUN = Column("Run", "run", number=False)
 _AT_SLO = (
@@ -54,7 +54,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
     return page(
         TITLE,
         None,
-        _controls(source, runs, choice),
+        _controls(runs, choice),
         html.Div(_content(source, theme, choice), id="tradeoff-content"),
     )
 
@@ -92,7 +92,7 @@ def _chosen(source: Source, runs: Sequence[Mapping[str, Any]], query: Mapping[st
     return choice.of_runs([(sweeps or [runs[0]["id"]])[0]])
 
 
-def _controls(source: Source, runs: Sequence[dict[str, Any]], choice: Choice) -> html.Div:
+def _controls(runs: Sequence[dict[str, Any]], choice: Choice) -> html.Div:
     names = {run["id"]: run_name(run) for run in runs}
     options = [{"value": ref, "label": names.get(ref, ref)} for ref in dict.fromkeys((*names, *choice.runs))]
     return html.Div(
@@ -100,7 +100,7 @@ def _controls(source: Source, runs: Sequence[dict[str, Any]], choice: Choice) ->
             dmc.MultiSelect(
                 id="tradeoff-runs", label=f"Runs, at most {MAX_SERIES}", data=options,
                 value=list(choice.runs),
-                maxValues=MAX_SERIES, searchable=True, hidePickedOptions=True, className="wide",
+                maxValues=MAX_SERIES, searchable=True, hidePickedOptions=True,
             ),
             _axis_select("x", "Across", choice.x, X_CHOICES),
             _axis_select("y", "Up", choice.y, Y_CHOICES),
@@ -119,27 +119,42 @@ def _limit_input(column: str, choice: Choice) -> dmc.NumberInput:
     words = {"ttft_ms_p95": "SLO: TTFT p95 ≤", "itl_ms_p95": "SLO: ITL p95 ≤"}[column]
     return dmc.NumberInput(
         id=f"tradeoff-{column}", label=words, value=choice.limit(column) or "", min=0, suffix=" ms",
-        placeholder="no limit", debounce=400, className="narrow", hideControls=True,
+        placeholder="no limit", debounce=400, hideControls=True,
     )  # fmt: skip
 
 
 def _content(source: Source, theme: Theme, choice: Choice) -> list[Any]:
     if not choice.runs:
         return [empty("No run is chosen. Pick one above.")]
-    curves = {ref: source.curve(ref) for ref in choice.runs[:MAX_SERIES]}
-    names = {ref: stored_name(source.run(ref)) for ref in curves}
-    named = {names[ref]: curve for ref, curve in curves.items()}
+    stored = [source.run(ref) for ref in choice.runs[:MAX_SERIES]]
+    names = dict(zip(choice.runs, distinct_names(stored), strict=False))
+    named = {name: source.curve(ref) for ref, name in names.items()}
     return [
-        html.Div([html.P(answer(*pair, choice.limits), className="answer") for pair in named.items()]),
+        html.Div([_answer(run, *pair, choice) for run, pair in zip(stored, named.items(), strict=True)]),
         _dropped(choice),
         section(
             f"{axis(choice.y).label} against {axis(choice.x).brief}",
             _tradeoff(named, choice, theme),
-            note=_NOTE,
+            note=_NOTE + _slo_note(choice),
         ),
-        section("At the SLO", _held(names, curves, choice.limits), note=_promise(choice.limits)),
-        section("What a million output tokens cost", _costs(source, named, choice, theme)),
+        section("At the SLO", _held(names, named, choice.limits), note=_promise(choice.limits)),
+        section("What a million output tokens cost", _costs(stored, named, choice, theme)),
     ]
+
+
+def _answer(run: Any, name: str, curve: pd.DataFrame, choice: Choice) -> html.P:
+    """With one run the sentence is about what was measured, with several about the run."""
+    endpoint = run.spec.endpoint
+    subject = name if len(choice.runs) > 1 else f"{endpoint.model} on {host(endpoint.url)}"
+    return html.P(answer(subject, curve, choice.limits), className="answer")
+
+
+def _slo_note(choice: Choice) -> str:
+    if not choice.limits:
+        return "No SLO is set."
+    if any(limit.column in (choice.x, choice.y) for limit in choice.limits):
+        return "The tint is where the SLO holds."
+    return "The SLO limits neither axis: the data table says which loads hold it."
 
 
 def _tradeoff(named: Mapping[str, pd.DataFrame], choice: Choice, theme: Theme) -> html.Div:
@@ -167,10 +182,10 @@ def _level_table(named: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> 
     return table(_LEVELS, rows, "Every measured level")
 
 
-def _held(names: Mapping[str, str], curves: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> html.Div:
+def _held(names: Mapping[str, str], named: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> html.Div:
     if not limits:
         return empty("No SLO is set. Give a limit above to see the highest load that holds it.")
-    rows = [{**held_row(curve, limits), "run": run_link(ref, names[ref])} for ref, curve in curves.items()]
+    rows = [{**held_row(named[name], limits), "run": run_link(ref, name)} for ref, name in names.items()]
     return table(_AT_SLO, rows, "The highest load that holds the SLO")
 
 
@@ -181,24 +196,19 @@ def _promise(limits: Sequence[Limit]) -> str | None:
     return f"{words}, with at most {MAX_ERROR_RATE:g} % errors. Measured loads only: nothing is interpolated."
 
 
-def _costs(source: Source, named: Mapping[str, pd.DataFrame], choice: Choice, theme: Theme) -> html.Div:
+def _costs(
+    stored: Sequence[Any], named: Mapping[str, pd.DataFrame], choice: Choice, theme: Theme
+) -> html.Div:
     priced = {name: curve for name, curve in named.items() if curve[COST].notna().any()}
+    words = zip(named, (price_words(run.price, run.unpriced) for run in stored), strict=True)
     bases = [
-        html.P(basis, className="note") for basis in dict.fromkeys(_basis(source, ref) for ref in choice.runs)
+        html.P(f"{name}: {basis}" if len(stored) > 1 else basis, className="note") for name, basis in words
     ]
     if not priced:
-        return html.Div(
-            [empty("None of these runs has a price. `loadlab run --price NAME` gives it one."), *bases]
-        )
-    finding = " ".join(
-        figure_words(name, curve, "output_tokens_per_s", COST) for name, curve in priced.items()
-    )
-    return html.Div([chart("cost", cost_curve(priced, choice.limits, theme), finding), *bases])
-
-
-def _basis(source: Source, ref: str) -> str:
-    stored = source.run(ref)
-    return price_words(stored.price, stored.unpriced)
+        return html.Div([empty("No run here has a price. `loadlab run --price NAME` gives it one."), *bases])
+    told = [figure_words(name, curve, "output_tokens_per_s", COST) for name, curve in priced.items()]
+    figure = cost_curve(priced, choice.limits, theme)
+    return html.Div([chart("cost", figure, " ".join(told), _level_table(priced, choice.limits)), *bases])
 
 
 def _dropped(choice: Choice) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from loadlab.figures.curves import cost_curve, tradeoff
 from loadlab.figures.distribution import ecdf
-from loadlab.figures.lanes import lanes
+from loadlab.figures.lanes import lane_statistics, lanes
 from loadlab.figures.over_time import Band, errors_over_time, latency_over_time
 from loadlab.figures.slo import Limit
 from loadlab.figures.theme import DARK, LIGHT, MAX_SERIES, THEMES, Theme
@@ -24,6 +24,7 @@ __all__ = [
     "cost_curve",
     "ecdf",
     "errors_over_time",
+    "lane_statistics",
     "lanes",
     "latency_over_time",
     "tradeoff",

@@ -87,6 +87,8 @@ def quantity(value: float | None, unit: str) -> str:
         return units.usd(value) + unit.removeprefix("USD")
     if unit == "ms" and value >= 10_000:
         return f"{units.number(value / 1000)} s"
+    if unit == "1/s":
+        return f"{units.number(value)}/s"
     return f"{units.number(value)} {unit}".rstrip()
 
 

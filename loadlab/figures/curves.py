@@ -85,7 +85,7 @@ def frontier(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
 
 def _top(curves: Sequence[Curve]) -> int:
     """Room above the plot: the legend, which one curve does not need, over the label of the SLO."""
-    return 56 if len(curves) > 1 else 28
+    return 28 if len(curves) == 1 else 56 if len(curves) < 4 else 76
 
 
 def _scale(curves: Sequence[Curve], column: str, limits: Sequence[Limit]) -> dict[str, Any]:
@@ -130,9 +130,9 @@ def _exponent(cost: float) -> float:
 
 def _cost_colours(costs: Sequence[float], theme: Theme) -> dict[str, Any]:
     low, high = _exponent(min(costs)), _exponent(max(costs))
-    if high - low < 0.02:
-        low, high = low - 0.15, high + 0.15
     ticks = [low, (low + high) / 2, high]
+    if high - low < 0.02:  # one price: a scale still needs two ends, but only the price is true
+        low, high, ticks = low - 0.15, high + 0.15, [low]
     return {
         "colorscale": [[place / 2, colour] for place, colour in enumerate(theme.cost)],
         "cmin": low,

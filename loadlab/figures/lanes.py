@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from loadlab.analysis.percentiles import describe
 from loadlab.core.units import NS_PER_S
 from loadlab.figures.over_time import CLOCK, Band, add_bands
 from loadlab.figures.theme import LIGHT, MAX_SERIES, Theme, figure, series_style
@@ -67,6 +69,15 @@ def lanes(readings: pd.DataFrame, bands: Sequence[Band] = (), theme: Theme = LIG
     return chart
 
 
+def lane_statistics(readings: pd.DataFrame) -> list[dict[str, Any]]:
+    """One dict per line of `lanes`: lane, series, n, mean, p95 and max in the lane's unit."""
+    return [
+        {"lane": lane.title, "series": each.name, **describe(each.values)}
+        for lane in LANES
+        for each in _series(lane, readings)
+    ]
+
+
 def _series(lane: Lane, readings: pd.DataFrame) -> Iterator[_Series]:
     own = readings[(readings["source"] == lane.source) & readings["metric"].isin(list(lane.metrics))]
     groups = list(own.groupby(["device", "metric"], sort=True))
@@ -93,7 +104,7 @@ def _add_lane(
     chart: go.Figure, lane: Lane, series: Sequence[_Series], place: int, lanes: int, theme: Theme
 ) -> None:
     top, height = 1 - place / lanes, 1 / lanes
-    domain = [max(0.0, top - height * 0.72), top - height * 0.08]
+    domain = [max(0.0, top - height * 0.96), top - height * 0.24]  # the title stands above it
     end = {"range": [0, lane.top * 1.05]} if lane.top else {"rangemode": "tozero"}
     chart.update_layout({_axis("yaxis", place): {"domain": domain, "nticks": 4, **end}})
     chart.add_annotation(

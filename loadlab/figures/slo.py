@@ -74,12 +74,16 @@ def write(limits: Iterable[Limit]) -> str:
 def failures(level: Mapping[str, Any], limits: Iterable[Limit]) -> list[str]:
     """Why a level of the curve does not hold the limits, one phrase each; empty when it does."""
     reasons = [
-        f"{limit.axis.brief} {limit.axis.text(level.get(limit.column))}"
-        for limit in limits
-        if not limit.met(level.get(limit.column))
+        _miss(limit, level.get(limit.column)) for limit in limits if not limit.met(level.get(limit.column))
     ]
     if (rate := level.get("error_rate") or 0.0) > MAX_ERROR_RATE:
         reasons.append(f"{units.number(rate)} % errors")
     if level.get("verdict") == "INVALID":
         reasons.append("measurement INVALID")
     return reasons
+
+
+def _miss(limit: Limit, value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return f"no {limit.axis.brief} measured"
+    return f"{limit.axis.brief} {limit.axis.text(value)}"
