@@ -28,6 +28,8 @@ LOADLAB = Path(sys.executable).with_name("loadlab")
 DATABASE = "sqlite:///.loadlab/demo.db"
 READY_WITHIN_S = 600  # the first start fetches 93 MB of weights
 STOP_WITHIN_S = 15
+INTERRUPTED = 130
+UNTRUSTED = 4  # the sweep's exit code for an INVALID verdict: recorded, and worth looking at
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -72,8 +74,8 @@ def main() -> int:
     try:
         code = measure(given.duration)
         say(f"demo took {time.monotonic() - started:.0f} s; results are in {DATABASE}")
-        if code == 0 and given.open != "0":
-            code = foreground(Child(["dash", "--db", DATABASE, "--port", "0"]))
+        if code in (0, UNTRUSTED) and given.open != "0":
+            foreground(Child(["dash", "--db", DATABASE, "--port", "0"]))
         return code
     except DemoError as failure:
         say(f"demo failed: {failure}")
@@ -85,20 +87,24 @@ def main() -> int:
 
 def measure(duration: str) -> int:
     """Serves the model, sweeps four levels of load over it, stops it; gives the sweep's exit code."""
-    with server() as url:
+    with server() as (url, log):
         sweep = ["sweep", "chat", "--url", f"{url}/v1", "--model", "smollm2-135m"]
-        load = ["--users", "1,2,4,8", "--duration", duration, "--max-tokens", "48"]
-        return foreground(Child([*sweep, *load, "--price", "cpu-hour", "--db", DATABASE, "--label", "demo"]))
+        load = ["--users", "1,2,4,8", "--duration", duration, "--warmup", "2s", "--max-tokens", "48"]
+        cost = ["--price", "cpu-hour", "--db", DATABASE, "--label", "demo"]
+        code = foreground(Child([*sweep, *load, *cost]))
+        if code not in (0, INTERRUPTED):
+            say(f"the server's last lines, of {log.path}:\n{log.tail}")
+        return code
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """The reference server's URL while it runs; its log goes to .loadlab/server.log."""
+def server() -> Iterator[tuple[str, Log]]:
+    """The reference server's URL and log while it runs."""
     arguments = ["serve", "--engine", "torch", "--model", "smollm2-135m", "--port", "0", "--json"]
     child = Child(arguments, piped=True)
     log = Log(child, HOME / "server.log")
     try:
-        yield await_ready(child, log)
+        yield await_ready(child, log), log
     finally:
         child.stop()
 
@@ -111,6 +117,11 @@ class Log(threading.Thread):
         self.source, self.path, self.quiet = child.process.stderr, path, False
         self.last: deque[str] = deque(maxlen=15)
         self.start()
+
+    @property
+    def tail(self) -> str:
+        """The last lines, indented."""
+        return "\n".join(f"  {line}" for line in self.last)
 
     def run(self) -> None:
         assert self.source is not None
@@ -141,7 +152,7 @@ def await_ready(child: Child, log: Log) -> str:
         return url
     child.process.wait()
     log.join(timeout=2)
-    raise DemoError("the server ended before it was ready. Its last lines:\n  " + "\n  ".join(log.last))
+    raise DemoError(f"the server ended before it was ready. Its last lines:\n{log.tail}")
 
 
 def foreground(child: Child) -> int:
