@@ -31,7 +31,7 @@ async def listen(runner: web.AppRunner, sock: socket.socket, backlog: int) -> as
     assert server is not None
 
     def connection() -> StampedConnection:
-        return StampedConnection(server, loop=loop, access_log=None)
+        return StampedConnection(server, loop=loop)
 
     return await loop.create_server(connection, sock=sock, backlog=backlog)
 

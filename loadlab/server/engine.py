@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from loadlab.server.weights import Weights
 
 _CPU_POOL_TOKENS = 65_536  # 1.5 GB for SmolLM2, touched only as it fills
-# OpenMP threads that spin for each other at every one of the ~250 operations of a step: with one more busy
-# process on the machine a step took 50 times longer. Sleeping at once doubles an undisturbed step; this many
+# OpenMP threads spin for each other at every one of a step's ~250 operations: with one more busy process on
+# the machine a step took 50 times longer. Sleeping at once doubles an undisturbed step; this many
 # turns cost 10 %.
 _SPINS = "1000"
 _CUDA_POOL_SHARE = 0.8  # of the memory that is free once the weights are there
@@ -174,11 +174,7 @@ def place(loaded: Weights, device: str, *, max_num_seqs: int, context: int) -> L
     token_bytes = 2 * config.layers * config.kv_heads * config.head_dim * size
     affordable = _CPU_POOL_TOKENS
     if device == "cuda":
-        affordable = int(torch.cuda.mem_get_info()[0] * # OpenMP threads that spin for each other at every one of the ~250 operations of a step: with one more busy
-# process on the machine a step took 50 times longer. Sleeping at once doubles an undisturbed step; this many
-# turns cost 10 %.
-_SPINS = "1000"
-_CUDA_POOL_SHARE) // token_bytes
+        affordable = int(torch.cuda.mem_get_info()[0] * _CUDA_POOL_SHARE) // token_bytes
     tokens = max(context + BLOCK, min(max_num_seqs * (context + BLOCK), affordable))
     return Llama(config, tensors, needed(tokens) + 1)
 
