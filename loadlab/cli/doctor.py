@@ -37,7 +37,10 @@ def doctor(
     db: options.Db = None,
     json: options.Json = False,
 ) -> None:
-    """Check Python, limits, GPU, database and, when one is named, the endpoint."""
+    """Check machine, database and endpoint.
+
+    The endpoint is looked at when --url or --target names one.
+    """
     from loadlab.cli.output import emit_json
 
     checks = [_python(), _cores(), _files(), _gpu(), _torch(), _browser(), _database(db)]

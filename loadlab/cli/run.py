@@ -40,7 +40,10 @@ def run(
     db: options.Db = None,
     json: options.Json = False,
 ) -> None:
-    """Run SCENARIO at one level of load, record it and print the summary."""
+    """Run SCENARIO at one level of load.
+
+    Records every request and prints the summary.
+    """
     execute(
         scenario,
         endpoint(url, target, model, dialect, api_key_env, price),
@@ -88,7 +91,10 @@ def sweep(
     db: options.Db = None,
     json: options.Json = False,
 ) -> None:
-    """Run SCENARIO at several levels of load, one after the other, as one run."""
+    """Run SCENARIO at several levels of load.
+
+    One level follows the other; together they are one run.
+    """
     if users is None and rate is None:
         users = "1,2,4,8"
     execute(
