@@ -245,7 +245,7 @@ def conclude(place: str, run_id: str, as_json: bool) -> str:
     if as_json:
         emit_json(document.document(summary))
     else:
-        typer.echo(text.render(summary))
+        typer.echo(text.render(summary), nl=False)
     return str(summary.run["verdict"])
 
 

@@ -1,7 +1,7 @@
 """When a request arrived: as its last byte was read, before any Python of ours had it wait its turn.
 
-Many requests can come within a millisecond, and answering one takes a fifth of that. Stamped in its handler, or
-read only between handlers, the last of them would seem to arrive milliseconds late, and that time would be
+Many requests can come within a millisecond, and answering one takes a fifth of that. Stamped in its handler,
+or read only between handlers, the last of them would seem to arrive milliseconds late, and that time would be
 missing from what the server says it took. So a read is stamped at once and put in a line, and of that line
 one is handled in each turn of the event loop: new arrivals wait for one handler at most.
 """
