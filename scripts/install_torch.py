@@ -1,5 +1,7 @@
 """Installs the pinned torch into the Python that runs this, in the smallest build that uses the hardware.
 
+    python scripts/install_torch.py [auto|cpu|cuda]
+
 Without an NVIDIA GPU that is the CPU build (about 0.2 GB); PyPI's plain Linux wheel brings several GB of CUDA
 libraries, so it is the last resort there. Standard library only: it runs before anything is installed.
 """
@@ -19,11 +21,14 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 def main() -> int:
     """Tries each build in turn; 0 when one is installed."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    if wanted not in ("auto", "cpu", "cuda"):
+        sys.exit(f"loadlab: '{wanted}' is not a build of torch; give auto, cpu or cuda.")
     version = pinned()
     if installed() == version:
         return 0
     complaints = []
-    for sentence, arguments in builds(version, gpu=has_gpu()):
+    for sentence, arguments in builds(version, cuda=wanted == "cuda" or (wanted == "auto" and has_gpu())):
         print(f"torch {version}: {sentence}", file=sys.stderr, flush=True)
         done = pip(arguments)
         if done.returncode == 0:
@@ -38,14 +43,14 @@ def main() -> int:
     return 1
 
 
-def builds(version: str, *, gpu: bool) -> list[tuple[str, list[str]]]:
+def builds(version: str, *, cuda: bool) -> list[tuple[str, list[str]]]:
     """What to try, best first: a sentence for the user, and pip's arguments."""
     plain = [f"torch=={version}"]
-    if gpu:
-        return [("an NVIDIA GPU is here, so the CUDA build (several GB)", plain)]
+    if cuda:
+        return [("the CUDA build, for an NVIDIA GPU (several GB)", plain)]
     cpu = [f"torch=={version}+cpu"]
     return [
-        ("no NVIDIA GPU here, so the CPU build", cpu),
+        ("the CPU build: no NVIDIA GPU is here", cpu),
         (f"not on the configured index; trying {CPU_INDEX}", [*cpu, "--extra-index-url", CPU_INDEX]),
         ("no CPU build to be had; PyPI's plain wheel (on x86 with several GB of CUDA libraries)", plain),
     ]
