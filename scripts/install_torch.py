@@ -27,17 +27,15 @@ def main() -> int:
     version = pinned()
     if installed() == version:
         return 0
-    complaints = []
+    said = ""
     for sentence, arguments in builds(version, cuda=wanted == "cuda" or (wanted == "auto" and has_gpu())):
         print(f"torch {version}: {sentence}", file=sys.stderr, flush=True)
-        done = pip(arguments)
-        if done.returncode == 0:
+        code, said = pip(arguments)
+        if code == 0:
             return 0
-        complaints.append(done.stderr.strip())
-    print(complaints[-1], file=sys.stderr)
+    print(said, file=sys.stderr)
     print(
-        f"loadlab: torch {version} could not be installed; see the lines above. Check the network and "
-        f"`pip config list`, then try again.",
+        f"loadlab: torch {version} could not be installed; check the network and pip's index.",
         file=sys.stderr,
     )
     return 1
@@ -56,16 +54,23 @@ def builds(version: str, *, cuda: bool) -> list[tuple[str, list[str]]]:
     ]
 
 
-def pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs `pip install`, its progress shown, its complaints kept; a dead network ends it within a minute."""
+def pip(arguments: list[str]) -> tuple[int, str]:
+    """Exit code and output of `pip install`; downloads are shown. A dead network ends it within a minute."""
     patience = ["--timeout", "15", "--retries", "1"]
     command = [sys.executable, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check"]
-    return subprocess.run(
+    with subprocess.Popen(
         [*command, *patience, "-c", str(CONSTRAINTS), *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        lines = [_show(line) for line in process.stdout]
+    return process.returncode, "".join(lines[-15:])
+
+
+def _show(line: str) -> str:
+    if line.lstrip().startswith("Downloading "):
+        print(f"  {line.split()[1]} {line[line.find('(') :].strip()}", file=sys.stderr, flush=True)
+    return line
 
 
 def has_gpu() -> bool:
