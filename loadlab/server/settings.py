@@ -54,7 +54,7 @@ class Settings:
         """Raises UsageError for anything that cannot be served."""
         self._check_engine()
         self._check_numbers()
-        if not _loopback(self.host) and self.api_key() is None:
+        if self.api_key() is None and not _loopback(self.host):
             raise UsageError(
                 f"--host {self.host} would open the server to the network without a key; "
                 "name the key's environment variable with --api-key-env, or stay on 127.0.0.1."

@@ -1,0 +1,235 @@
+"""The OpenAI contract over real sockets, the same for both engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from server_process import Server, counters, post, serving, stream, talk, until
+
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+HELLO = {"messages": [{"role": "user", "content": "Hello, who are you?"}], "temperature": 0}
+
+
+@pytest.fixture(scope="module", params=["sim", pytest.param("tiny", marks=pytest.mark.torch)])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    flags: tuple[str, ...] = ("--model", "tiny")
+    if request.param == "sim":
+        flags = ("--engine", "sim", "--ttft", "5ms", "--itl", "1ms")
+    else:
+        pytest.importorskip("torch", reason="needs the server extra")
+    with serving(*flags, "--max-model-len", "400") as running:
+        yield running
+
+
+def test_ready_document_and_health_agree(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        async with client.get("/health") as response:
+            health = await response.json()
+            assert response.headers["x-loadlab-engine"] == server.ready["engine"]
+        assert health == {"status": "ok"} | {key: server.ready[key] for key in ("engine", "model", "device")}
+
+    talk(server, story)
+    assert server.ready["pid"] == server.process.pid
+
+
+def test_the_model_is_listed(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        async with client.get("/v1/models") as response:
+            (model,) = (await response.json())["data"]
+        assert (model["id"], model["max_model_len"]) == (server.model, 400)
+
+    talk(server, story)
+
+
+def test_a_chat_answer(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        body = {**HELLO, "model": server.model, "max_tokens": 7, "ignore_eos": True}
+        status, answer = await post(client, CHAT, body)
+        assert (status, answer["object"], answer["model"]) == (200, "chat.completion", server.model)
+        (choice,) = answer["choices"]
+        assert (choice["message"]["role"], choice["finish_reason"]) == ("assistant", "length")
+        assert choice["message"]["content"]
+        usage = answer["usage"]
+        assert usage["completion_tokens"] == 7
+        assert usage["total_tokens"] == usage["prompt_tokens"] + 7 > 7
+
+    talk(server, story)
+
+
+def test_a_streamed_chat(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        body = {**HELLO, "max_tokens": 7, "ignore_eos": True, "stream_options": {"include_usage": True}}
+        seen = await stream(client, CHAT, body)
+        first, *pieces = seen.choices
+        assert first["delta"] == {"role": "assistant", "content": ""}
+        assert [piece["finish_reason"] for piece in pieces] == [None] * (len(pieces) - 1) + ["length"]
+        assert all("role" not in piece["delta"] for piece in pieces)
+        assert seen.done
+        assert seen.events[-1]["choices"] == []
+        assert len({event["id"] for event in seen.events}) == 1
+        _, whole = await post(client, CHAT, {**HELLO, "max_tokens": 7, "ignore_eos": True})
+        assert seen.text == whole["choices"][0]["message"]["content"]
+        assert seen.usage == whole["usage"]
+
+    talk(server, story)
+
+
+def test_usage_is_streamed_only_when_asked_for(server: Server) -> None:
+    seen = talk(server, lambda client: stream(client, CHAT, {**HELLO, "max_tokens": 3}))
+    assert seen.usage is None
+    assert seen.done
+
+
+@pytest.mark.parametrize("prompt", ["Once upon a time", ["Once upon a time"], [79, 110, 99, 101]])
+def test_a_text_completion_streamed_and_not(server: Server, prompt: Any) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        body = {"prompt": prompt, "max_tokens": 5, "temperature": 0, "ignore_eos": True}
+        status, answer = await post(client, TEXT, body)
+        assert (status, answer["object"]) == (200, "text_completion")
+        seen = await stream(client, TEXT, {**body, "stream_options": {"include_usage": True}})
+        assert (seen.text, seen.finish, seen.usage) == (
+            answer["choices"][0]["text"],
+            "length",
+            answer["usage"],
+        )
+
+    talk(server, story)
+
+
+def test_http_1_0_gets_an_unchunked_stream(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> bytes:
+        assert client._base_url
+        reader, writer = await asyncio.open_connection(client._base_url.host, client._base_url.port)
+        body = b'{"prompt":"a","max_tokens":2,"stream":true,"ignore_eos":true}'
+        writer.write(b"POST /v1/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    head, _, body = talk(server, story).partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert body.startswith(b"data: {")
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+REFUSALS = [
+    (CHAT, b'{"messages": [', 400, None),
+    (CHAT, [], 400, None),
+    (CHAT, {"model": "gpt-4", **HELLO}, 404, "model"),
+    (CHAT, {}, 400, "messages"),
+    (CHAT, {"messages": []}, 400, "messages"),
+    (CHAT, {"messages": ["hi"]}, 400, "messages[0]"),
+    (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages[0].content"),
+    (CHAT, {**HELLO, "max_tokens": 0}, 400, "max_tokens"),
+    (CHAT, {**HELLO, "max_tokens": -1}, 400, "max_tokens"),
+    (CHAT, {**HELLO, "max_tokens": "many"}, 400, "max_tokens"),
+    (CHAT, {**HELLO, "max_tokens": True}, 400, "max_tokens"),
+    (CHAT, {**HELLO, "max_completion_tokens": 0}, 400, "max_completion_tokens"),
+    (CHAT, {**HELLO, "max_tokens": 400}, 400, "messages"),
+    (CHAT, {"messages": [{"role": "user", "content": "word " * 400}]}, 400, "messages"),
+    (CHAT, {**HELLO, "temperature": 9}, 400, "temperature"),
+    (CHAT, {**HELLO, "top_p": 1.5}, 400, "top_p"),
+    (CHAT, {**HELLO, "stop": [""]}, 400, "stop"),
+    (CHAT, {**HELLO, "n": 2}, 400, "n"),
+    (CHAT, {**HELLO, "stream": "yes"}, 400, "stream"),
+    (CHAT, {**HELLO, "stream_options": 1}, 400, "stream_options"),
+    (TEXT, {"prompt": ""}, 400, "prompt"),
+    (TEXT, {"prompt": ["a", "b"]}, 400, "prompt"),
+    (TEXT, {"prompt": [1, -1]}, 400, "prompt"),
+    (TEXT, {"prompt": "a", "seed": 1.5}, 400, "seed"),
+    ("/v1/nothing", {}, 404, None),
+    ("/v1/models", {}, 405, None),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "param"), REFUSALS)
+def test_refusals_have_openais_shape(
+    server: Server, path: str, body: Any, status: int, param: str | None
+) -> None:
+    found, answer = talk(server, lambda client: post(client, path, body))
+    assert found == status, answer
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    assert answer["error"]["param"] == param
+    assert answer["error"]["message"]
+
+
+def test_a_body_too_large_is_413(server: Server) -> None:
+    body = {"messages": [{"role": "user", "content": "x" * (9 << 20)}]}
+    status, answer = talk(server, lambda client: post(client, CHAT, body))
+    assert (status, "8388608" in answer["error"]["message"]) == (413, True)
+
+
+def test_null_means_left_out(server: Server) -> None:
+    body = {
+        **HELLO,
+        "max_tokens": 2,
+        "stop": None,
+        "seed": None,
+        "n": None,
+        "stream_options": None,
+        "user": "me",
+    }
+    assert talk(server, lambda client: post(client, CHAT, body))[0] == 200
+
+
+def test_counters_equal_what_was_served(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        before = await counters(client)
+        bodies = [{**HELLO, "max_tokens": 3 + i % 5, "ignore_eos": True} for i in range(20)]
+        options = {"stream_options": {"include_usage": True}}
+        streams = await asyncio.gather(*(stream(client, CHAT, body | options) for body in bodies[:12]))
+        wholes = await asyncio.gather(*(post(client, CHAT, body) for body in bodies[12:]))
+        await post(client, CHAT, {"messages": []})  # refused: counts nowhere
+        usages = [seen.usage or {} for seen in streams] + [answer["usage"] for _, answer in wholes]
+        after = await counters(client)
+        grown = {name: after[name] - before[name] for name in after}
+        for name, key in (
+            ("prompt_tokens_total", "prompt_tokens"),
+            ("generation_tokens_total", "completion_tokens"),
+        ):
+            assert grown[name] == sum(usage[key] for usage in usages)
+        ended = {name.partition(":")[2]: n for name, n in grown.items() if name.startswith("request_success")}
+        assert ended == {"stop": 0, "length": 20, "abort": 0, "error": 0}
+        assert grown["time_to_first_token_seconds_count"] == 20
+        assert grown["e2e_request_latency_seconds_count"] == 20
+        assert grown["inter_token_latency_seconds_count"] == sum(u["completion_tokens"] - 1 for u in usages)
+        assert grown["request_queue_time_seconds_count"] == 20
+        assert (after["num_requests_running"], after["num_requests_waiting"]) == (0, 0)
+
+    talk(server, story)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--engine", "sim", "--itl", "20ms"), pytest.param(("--model", "tiny"), marks=pytest.mark.torch)],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_client_that_leaves_frees_its_place_at_once(flags: tuple[str, ...], streamed: bool) -> None:
+    """One place only: the second request can be answered because the first one's client went away."""
+    if "tiny" in flags:
+        pytest.importorskip("torch", reason="needs the server extra")
+
+    async def story(client: aiohttp.ClientSession) -> None:
+        async def running(count: int) -> bool:
+            return (await counters(client))["num_requests_running"] == count
+
+        endless = {**HELLO, "stream": streamed, "max_tokens": 1900, "ignore_eos": True}
+        first = asyncio.create_task(client.post(CHAT, json=endless))
+        await until(lambda: running(1))
+        second = asyncio.create_task(post(client, CHAT, {**HELLO, "max_tokens": 2, "ignore_eos": True}))
+        if streamed:
+            (await first).close()
+        else:
+            first.cancel()
+        status, answer = await second
+        assert (status, answer["usage"]["completion_tokens"]) == (200, 2)
+        await until(lambda: running(0))
+        assert (await counters(client))["request_success_total:abort"] == 1
+
+    with serving(*flags, "--max-num-seqs", "1") as server:
+        talk(server, story)
