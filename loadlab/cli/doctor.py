@@ -124,12 +124,12 @@ def _database(db: str | None) -> Check:
 
 
 def _endpoint(url: str | None, target: str | None, model: str | None, key: str | None) -> Iterator[Check]:
-    from loadlab.cli.run import endpoint
+    from loadlab.cli.run import endpoint, override
     from loadlab.drive import preflight
     from loadlab.wire.auth import auth_headers
 
     try:
-        where = endpoint(url, target, model, None, key, None)
+        where = override(endpoint(url, target), model=model, auth_env=key)
         found = preflight.check(where, auth_headers(where))
     except LoadlabError as error:
         yield Check("endpoint", "problem", str(error))

@@ -24,6 +24,11 @@ Model = Annotated[
 ]
 Dialect = Annotated[str | None, typer.Option(help="Wire language: openai-chat or openai-completions.")]
 KeyEnv = Annotated[str | None, typer.Option(help="Environment variable holding the API key.", metavar="NAME")]
+Users = Annotated[
+    str | None,
+    typer.Option(help="Closed loop: users, each with one request at a time; 1,2,4 makes three levels."),
+]
+Rate = Annotated[str | None, typer.Option(help="Open loop: requests per second; 1,2,4 makes three levels.")]
 Arrivals = Annotated[str | None, typer.Option(help="Open loop: poisson (default) or constant gaps.")]
 Requests = Annotated[int | None, typer.Option(help="Requests per level.")]
 Duration = Annotated[
@@ -36,6 +41,13 @@ PromptTokens = Annotated[
     typer.Option(help="Synthetic prompts of about this many tokens instead of the scenario's own."),
 ]
 Timeout = Annotated[str, typer.Option(help="Limit for one request, such as 60s.")]
+ConnectTimeout = Annotated[str, typer.Option(help="Limit for DNS, TCP and TLS together.")]
+FirstByteTimeout = Annotated[str | None, typer.Option(help="Limit for the silence before the first byte.")]
+StallTimeout = Annotated[str | None, typer.Option(help="Limit for the silence between two reads.")]
+CaFile = Annotated[str | None, typer.Option(help="PEM file of the authority to trust.", metavar="FILE")]
+ClientCert = Annotated[str | None, typer.Option(help="PEM file of our own certificate.", metavar="FILE")]
+ClientKey = Annotated[str | None, typer.Option(help="PEM file of its key.", metavar="FILE")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Take any certificate of the server.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of prompts and arrivals. Default: drawn and stored.")]
 Processes = Annotated[int, typer.Option(help="Load worker processes; one core each.")]
 PriceName = Annotated[

@@ -22,7 +22,9 @@ from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.nouns import Endpoint
 
 DEFAULT_STORE_URL = "sqlite:///loadlab.db"
-_TARGET_KEYS = {"url", "model", "dialect", "api_key_env", "price", "labels"}
+_TARGET_KEYS = {
+    "url", "model", "dialect", "api_key_env", "price", "labels", "ca_file", "client_cert", "client_key", "insecure",
+}  # fmt: skip
 
 
 def load(start: Path | None = None) -> dict[str, Any]:

@@ -17,7 +17,10 @@ CountSource = Literal["usage", "chunks"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go. `auth_env` names an environment variable; the secret itself is never kept."""
+    """Where requests go. `auth_env` names an environment variable; the secret itself is never kept.
+
+    `ca_file`, `client_cert` and `client_key` are paths of PEM files; `insecure` takes any certificate.
+    """
 
     url: str
     model: str
@@ -26,6 +29,23 @@ class Endpoint:
     auth_env: str | None = None
     price: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of one request in seconds; None is no limit of its own.
+
+    `connect_s` covers DNS, TCP and TLS; `stall_s` the silence between two reads; `total_s` all of it.
+    """
+
+    connect_s: float = 10.0
+    first_byte_s: float | None = None
+    stall_s: float | None = None
+    total_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +213,17 @@ class Run:
     unpriced: str = ""
     label: str = ""
     metrics_url: str | None = None
+    connect_timeout_s: float = 10.0
+    first_byte_timeout_s: float | None = None
+    stall_timeout_s: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The limits of one request."""
+        return Timeouts(
+            self.connect_timeout_s, self.first_byte_timeout_s, self.stall_timeout_s, self.timeout_s
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready copy."""

@@ -8,9 +8,11 @@ from itertools import count
 
 from loadlab import __version__, dialects
 from loadlab.core.clock import now_ns
-from loadlab.core.nouns import Endpoint, Exchange, Request
+from loadlab.core.nouns import Endpoint, Exchange, Request, Timeouts
 from loadlab.drive.admission import Admission
-from loadlab.wire import Client, auth_headers
+from loadlab.wire.auth import auth_headers
+from loadlab.wire.client import Client
+from loadlab.wire.trust import Trust
 from loadlab.workloads import Synthetic, Workload, share
 
 
@@ -23,7 +25,7 @@ class Driver:
         sink: Callable[[Exchange], None],
         *,
         seed: int,
-        timeout_s: float,
+        timeouts: Timeouts,
         max_tokens: int | None = None,
         prompt_tokens: int | None = None,
         worker: int = 0,
@@ -31,11 +33,12 @@ class Driver:
     ) -> None:
         self.endpoint = endpoint
         self.dialect = dialects.get(endpoint.dialect)
-        self.client = Client({"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)})
+        headers = {"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)}
+        self.client = Client(headers, tls=Trust.of(endpoint))
         self.seed, self.worker, self.workers = seed, worker, workers
         self.admission: Admission | None = None
         self._sink = sink
-        self._timeout_s = timeout_s
+        self._timeouts = timeouts
         self._max_tokens = max_tokens
         self._synthetic = Synthetic(prompt_tokens) if prompt_tokens else None
         self._streams: dict[int, Iterator[Request]] = {}
@@ -54,7 +57,7 @@ class Driver:
         """Sends `request`, due at `planned_ns` (now, when None), and returns its finished exchange."""
         exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)
         try:
-            self.client.send(self.dialect.encode(self.endpoint, request), exchange, self._timeout_s)
+            self.client.send(self.dialect.encode(self.endpoint, request), exchange, self._timeouts)
         finally:
             self._end(exchange)
         return exchange

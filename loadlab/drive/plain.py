@@ -14,12 +14,12 @@ from locust import events
 
 from loadlab import dialects
 from loadlab.core.errors import LoadlabError, UsageError
-from loadlab.core.nouns import Endpoint, Exchange, Result
+from loadlab.core.nouns import Endpoint, Exchange, Result, Timeouts
 from loadlab.core.units import NS_PER_MS, NS_PER_S, parse_duration
 from loadlab.drive import preflight
 from loadlab.drive.driver import Driver
 from loadlab.recorder.decode import decode
-from loadlab.wire import auth_headers
+from loadlab.wire.auth import auth_headers
 
 if TYPE_CHECKING:
     from loadlab.drive.user import StreamUser
@@ -69,7 +69,7 @@ def _plain_driver(environment: Any, user: StreamUser) -> Driver:
         endpoint,
         lambda exchange: _report(environment, endpoint, exchange),
         seed=options.seed,
-        timeout_s=parse_duration(options.request_timeout),
+        timeouts=Timeouts(total_s=parse_duration(options.request_timeout)),
         max_tokens=options.max_tokens,
         prompt_tokens=options.prompt_tokens,
     )

@@ -1,4 +1,4 @@
-"""Before any load: is the endpoint there, does it accept us, does it know the model? Plain http.client.
+"""Before any load: is the endpoint there, does it accept us, does it know the model? Plain urllib.
 
 Asks GET <base>/models, which costs nothing. Where a server does not offer that, the pre-flight only proves
 that something answers HTTP there.
@@ -11,6 +11,9 @@ import http.client
 import json
 import socket
 import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +22,8 @@ from loadlab import dialects
 from loadlab.core.errors import TargetError, UsageError
 from loadlab.core.nouns import Endpoint, Request
 from loadlab.dialects.openai import base_url
+from loadlab.wire.route import Origin, proxy_for
+from loadlab.wire.trust import Trust
 
 TIMEOUT_S = 10.0
 
@@ -32,7 +37,7 @@ def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
         )
     if parts.username or parts.password:
         raise UsageError("the URL carries a user or password; give the key by --api-key-env NAME instead.")
-    status, body = _ask("GET", base_url(endpoint.url) + "/models", headers)
+    status, body = _ask(endpoint, "GET", base_url(endpoint.url) + "/models", headers)
     if status in (401, 403):
         raise TargetError(f"{endpoint.url} refused the key (HTTP {status}); set it with --api-key-env NAME.")
     models = _models(body) if status == 200 else []
@@ -53,7 +58,7 @@ def _only(models: list[str], endpoint: Endpoint) -> str:
 def _probe(endpoint: Endpoint, headers: dict[str, str], models: list[str]) -> None:
     """One real request for a model that is not listed: some servers answer to any name."""
     call = dialects.get(endpoint.dialect).encode(endpoint, Request(prompt="Hi", max_tokens=1, stream=False))
-    status, body = _ask(call.method, call.url, {**call.headers, **headers}, call.body)
+    status, body = _ask(endpoint, call.method, call.url, {**call.headers, **headers}, call.body)
     if status < 400:
         return
     near = difflib.get_close_matches(endpoint.model, models, n=1)
@@ -64,29 +69,50 @@ def _probe(endpoint: Endpoint, headers: dict[str, str], models: list[str]) -> No
     )
 
 
-def _ask(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
+def _ask(
+    endpoint: Endpoint, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> tuple[int, bytes]:
+    """Status and body, over the way and with the trust that the load will have."""
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
     try:
-        connection.request(method, parts.path, body, headers)
-        response = connection.getresponse()
-        return response.status, response.read(1 << 20)
-    except ssl.SSLError as error:
-        raise TargetError(f"TLS with {parts.netloc} failed: {error}.") from error
-    except socket.gaierror as error:
-        raise TargetError(f"host name '{parts.hostname}' cannot be resolved; check the URL {url}.") from error
-    except TimeoutError as error:
-        raise TargetError(
-            f"{parts.netloc} did not answer within {TIMEOUT_S:g} s; is the server up?"
-        ) from error
-    except http.client.HTTPException as error:
-        raise TargetError(f"{parts.netloc} does not speak HTTP: {error!r}; check the URL {url}.") from error
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise TargetError(f"{parts.netloc} cannot be reached ({why}); is the server up?") from error
-    finally:
-        connection.close()
+        with _opener(endpoint, url).open(
+            urllib.request.Request(url, body, dict(headers), method=method), timeout=TIMEOUT_S
+        ) as response:
+            return response.status, response.read(1 << 20)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read(1 << 20)
+    except urllib.error.URLError as error:
+        raise TargetError(_why(parts.netloc, parts.hostname or "", error.reason)) from error
+    except (http.client.HTTPException, OSError) as error:
+        raise TargetError(_why(parts.netloc, parts.hostname or "", error)) from error
+
+
+def _opener(endpoint: Endpoint, url: str) -> urllib.request.OpenerDirector:
+    origin = Origin.of(urlsplit(url))
+    handlers: list[urllib.request.BaseHandler] = []
+    if proxy_for(origin) is None:
+        handlers.append(urllib.request.ProxyHandler({}))
+    if origin.scheme == "https":
+        handlers.append(urllib.request.HTTPSHandler(context=Trust.of(endpoint).context()))
+    return urllib.request.build_opener(*handlers)
+
+
+def _why(place: str, host: str, reason: object) -> str:
+    """What stands between us and the endpoint, and what to look at."""
+    match reason:
+        case ssl.SSLError():
+            return f"TLS with {place} failed: {reason}; --ca-file names a private authority."
+        case socket.gaierror():
+            return f"host name '{host}' cannot be resolved; check the URL."
+        case TimeoutError():
+            return f"{place} did not answer within {TIMEOUT_S:g} s; is the server up?"
+        case http.client.HTTPException():
+            return f"{place} does not speak HTTP ({reason!r}); check the URL."
+        case OSError():
+            return f"{place} cannot be reached ({reason.strerror or reason}); is the server up?"
+        case _:
+            return f"{place} cannot be reached ({reason})."
 
 
 def _models(body: bytes) -> list[str]:

@@ -17,10 +17,14 @@ from loadlab import __version__
 from loadlab.core.clock import anchor
 from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.finder import beside
-from loadlab.core.nouns import Arrivals, Endpoint, Level, Price, Run
+from loadlab.core.nouns import Arrivals, Endpoint, Level, Run
 
 DEFAULT_DURATION_S = 30.0
 ARRIVALS = ("poisson", "constant")
+_POSITIVE = (
+    "max_tokens", "prompt_tokens", "processes", "timeout_s", "connect_timeout_s", "first_byte_timeout_s",
+    "stall_timeout_s",
+)  # fmt: skip
 _VERSIONED = ("locust", "gevent", "httptools", "aiohttp", "sqlalchemy", "numpy", "pandas")
 
 
@@ -80,27 +84,13 @@ def _positive(name: str, value: float | None) -> None:
         raise UsageError(f"--{name} {value:g} asks for nothing; it must be more than 0.")
 
 
-def build(
-    scenario: str,
-    endpoint: Endpoint,
-    steps: tuple[Level, ...],
-    *,
-    seed: int | None,
-    timeout_s: float,
-    max_tokens: int | None,
-    prompt_tokens: int | None,
-    processes: int,
-    price: Price | None,
-    unpriced: str,
-    label: str,
-    metrics_url: str | None,
-) -> Run:
-    """The run as it will be stored. Without a seed one is drawn, and stored, so that it can be repeated."""
-    for name, value in (("max-tokens", max_tokens), ("prompt-tokens", prompt_tokens), ("timeout", timeout_s)):
-        _positive(name, value)
-    if processes < 1:
-        raise UsageError(f"--processes {processes} runs nothing; it must be at least 1.")
-    path = find_scenario(scenario)
+def build(path: Path, endpoint: Endpoint, steps: tuple[Level, ...], *, seed: int | None, **asked: Any) -> Run:
+    """The run as it will be stored; `asked` are further fields of Run. Raises UsageError.
+
+    Without a seed one is drawn, and stored, so that the run can be repeated.
+    """
+    for name in _POSITIVE:
+        _positive(name.removesuffix("_s").replace("_", "-"), asked.get(name))
     clock_ns, started_at_ns = anchor()
     return Run(
         id=time.strftime("%Y%m%d-%H%M%S-", time.gmtime(started_at_ns // 10**9)) + secrets.token_hex(2),
@@ -109,17 +99,10 @@ def build(
         endpoint=endpoint,
         levels=steps,
         seed=random.SystemRandom().randrange(1 << 31) if seed is None else seed,
-        timeout_s=timeout_s,
         clock_ns=clock_ns,
         started_at_ns=started_at_ns,
-        max_tokens=max_tokens,
-        prompt_tokens=prompt_tokens,
-        processes=processes,
-        price=price,
-        unpriced=unpriced,
-        label=label,
-        metrics_url=metrics_url,
         environment=environment(),
+        **asked,
     )
 
 

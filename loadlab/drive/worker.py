@@ -46,7 +46,7 @@ class Worker:
             run.endpoint,
             self._sink,
             seed=run.seed,
-            timeout_s=run.timeout_s,
+            timeouts=run.timeouts,
             max_tokens=run.max_tokens,
             prompt_tokens=run.prompt_tokens,
             worker=index,

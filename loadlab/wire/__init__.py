@@ -3,10 +3,3 @@
 Every open connection has one libev watcher on gevent's hub. Its callback receives, stamps and feeds the
 HTTP parser, with no greenlet switch per read; the sending greenlet wakes once, when the response ends.
 """
-
-from __future__ import annotations
-
-from loadlab.wire.auth import auth_headers
-from loadlab.wire.client import Client
-
-__all__ = ["Client", "auth_headers"]

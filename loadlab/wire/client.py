@@ -5,44 +5,38 @@ from __future__ import annotations
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from loadlab.core.clock import now_ns
-from loadlab.core.nouns import Exchange
+from loadlab.core.nouns import Exchange, Timeouts
+from loadlab.core.units import NS_PER_S
 from loadlab.dialects import Call
 from loadlab.wire.connection import Connection
+from loadlab.wire.route import Origin, Proxy, proxy_for
 from loadlab.wire.transport import ConnectError, open_transport
-
-CONNECT_TIMEOUT_S = 10.0
-
-
-class Origin(NamedTuple):
-    """Where a connection leads."""
-
-    scheme: str
-    host: str
-    port: int
+from loadlab.wire.trust import Trust
 
 
 class Client:
     """An HTTP/1.1 client for one load worker. `headers` go with every call (credentials, user agent)."""
 
-    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, headers: Mapping[str, str] | None = None, tls: Trust | None = None) -> None:
         self._headers = dict(headers or {})
+        self._trust = tls or Trust()
         self._idle: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
         self._context: ssl.SSLContext | None = None
+        self._proxies: dict[Origin, Proxy | None] = {}
 
-    def send(self, call: Call, exchange: Exchange, timeout_s: float) -> Exchange:
+    def send(self, call: Call, exchange: Exchange, timeouts: Timeouts) -> Exchange:
         """Carries out `call` and returns `exchange`, filled. Failures are in it, never raised."""
         origin, payload = self._frame(call)
-        deadline = now_ns() + round(timeout_s * 1e9)
+        deadline = now_ns() + round(timeouts.total_s * NS_PER_S)
         try:
-            self._attempt(origin, payload, exchange, deadline)
+            self._attempt(origin, payload, exchange, timeouts, deadline)
             if _stale(exchange):
                 self._close_idle(origin)
                 _reset(exchange)
-                self._attempt(origin, payload, exchange, deadline)
+                self._attempt(origin, payload, exchange, timeouts, deadline)
         except ConnectError as error:
             exchange.error_kind, exchange.error_detail = error.kind, error.detail
             exchange.done_ns = now_ns()
@@ -53,31 +47,37 @@ class Client:
         for origin in list(self._idle):
             self._close_idle(origin)
 
-    def _attempt(self, origin: Origin, payload: bytes, exchange: Exchange, deadline: int) -> None:
-        connection = self._take(origin, exchange, deadline)
+    def _attempt(
+        self, origin: Origin, payload: bytes, exchange: Exchange, timeouts: Timeouts, deadline: int
+    ) -> None:
+        connection = self._take(origin, exchange, min(timeouts.connect_s, _left_s(deadline)))
         try:
-            connection.run(payload, exchange, max((deadline - now_ns()) / 1e9, 0.001))
+            connection.run(payload, exchange, timeouts, _left_s(deadline))
         finally:
             if connection.reusable:
                 self._idle[origin].append(connection)
             else:
                 connection.close()
 
-    def _take(self, origin: Origin, exchange: Exchange, deadline: int) -> Connection:
+    def _take(self, origin: Origin, exchange: Exchange, patience_s: float) -> Connection:
         if idle := self._idle[origin]:
             exchange.reused = True
             return idle.pop()
-        wait_s = min(CONNECT_TIMEOUT_S, max((deadline - now_ns()) / 1e9, 0.001))
+        context = self._tls() if origin.scheme == "https" else None
         transport, exchange.connect_ns, exchange.tls_ns = open_transport(
-            origin.host, origin.port, self._tls() if origin.scheme == "https" else None, wait_s
+            origin, self._proxy(origin), context, patience_s
         )
         return Connection(transport)
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = ssl.create_default_context()
-            self._context.set_alpn_protocols(["http/1.1"])
+            self._context = self._trust.context()
         return self._context
+
+    def _proxy(self, origin: Origin) -> Proxy | None:
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(origin)
+        return self._proxies[origin]
 
     def _close_idle(self, origin: Origin) -> None:
         for connection in self._idle.pop(origin, ()):
@@ -86,17 +86,22 @@ class Client:
     def _frame(self, call: Call) -> tuple[Origin, bytes]:
         """The origin and the bytes of an HTTP/1.1 request."""
         parts = urlsplit(call.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        origin = Origin.of(parts)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {
-            "Host": parts.netloc.rpartition("@")[2],
-            "Content-Length": str(len(call.body)),
-            **call.headers,
-            **self._headers,
-        }
+        headers = {"Host": parts.netloc.rpartition("@")[2], "Content-Length": str(len(call.body))}
+        proxy = self._proxy(origin)
+        if proxy and origin.scheme == "http":
+            path = f"http://{origin.authority}{path}"
+            headers.update(proxy.headers)
+        headers.update(call.headers)
+        headers.update(self._headers)
         lines = [f"{call.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        return Origin(parts.scheme, parts.hostname or "", port), head + call.body
+        return origin, "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + call.body
+
+
+def _left_s(deadline_ns: int) -> float:
+    """Seconds until then; never quite none, for a timer of none would never ring."""
+    return max((deadline_ns - now_ns()) / NS_PER_S, 0.001)
 
 
 def _stale(exchange: Exchange) -> bool:

@@ -7,11 +7,13 @@ import httptools
 from gevent.event import AsyncResult
 
 from loadlab.core.clock import now_ns
-from loadlab.core.nouns import Exchange
+from loadlab.core.nouns import Exchange, Timeouts
+from loadlab.core.units import NS_PER_S
 from loadlab.wire.transport import Transport
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _READABLE = 1
+_PATROL_S = 0.1
 
 
 class Connection:
@@ -28,23 +30,27 @@ class Connection:
         self._watcher = gevent.get_hub().loop.io(transport.fileno(), _READABLE)
         self.reusable = False
 
-    def run(self, payload: bytes, exchange: Exchange, timeout_s: float) -> None:
-        """Sends `payload` and fills `exchange` until the response ends, breaks or times out.
+    def run(self, payload: bytes, exchange: Exchange, timeouts: Timeouts, left_s: float) -> None:
+        """Sends `payload` and fills `exchange` until the response ends, breaks or runs out of time.
 
-        An exchange always has `done_ns` afterwards, and an `error_kind` unless it is complete.
+        `left_s` is what remains of the total. An exchange always has `done_ns` afterwards, and an
+        `error_kind` unless it is complete.
         """
         self.exchange = exchange
         self.reusable = self._framed = self._headers_done = False
         self._body_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
         self._done = AsyncResult()
+        patrol = None
         try:
-            with gevent.Timeout(timeout_s):
-                exchange.sent_ns = self._transport.push(payload)
+            with gevent.Timeout(left_s):
+                exchange.sent_ns = self._now = self._transport.push(payload)
                 self._watcher.start(self._readable)
+                if timeouts.first_byte_s or timeouts.stall_s:
+                    patrol = gevent.spawn(self._patrol, timeouts)
                 self._done.get()
         except gevent.Timeout:
-            self._break("timeout", f"no complete response within {timeout_s:g} s")
+            self._break("timeout", f"no complete response within {timeouts.total_s:g} s")
         except OSError as error:
             self._break("reset", f"sending failed: {error.strerror or error}")
         except gevent.GreenletExit:
@@ -54,6 +60,21 @@ class Connection:
             self._watcher.stop()
             # The parser holds this object and this object the parser: part them, the collector is off.
             self._parser = None
+            if patrol:
+                patrol.kill(block=False)
+
+    def _patrol(self, timeouts: Timeouts) -> None:
+        """Watches for silence: one timer, moved on by what has been read, costs nothing per read."""
+        while True:
+            waiting = self.exchange.first_byte_ns is None
+            limit_s = timeouts.first_byte_s if waiting else timeouts.stall_s
+            kind, what = (
+                ("first_byte_timeout", "first byte") if waiting else ("stall_timeout", "further byte")
+            )
+            silent_s = (now_ns() - self._now) / NS_PER_S
+            if limit_s is not None and silent_s >= limit_s:
+                return self._break(kind, f"no {what} within {limit_s:g} s")
+            gevent.sleep(_PATROL_S if limit_s is None else limit_s - silent_s)
 
     def close(self) -> None:
         """Closes the socket and frees the watcher."""

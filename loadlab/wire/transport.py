@@ -15,6 +15,7 @@ import gevent
 from gevent import socket as gsocket
 
 from loadlab.core.clock import now_ns
+from loadlab.wire.route import Origin, Proxy
 
 _READ = 65536
 
@@ -147,21 +148,45 @@ class ConnectError(Exception):
 
 
 def open_transport(
-    host: str, port: int, context: ssl.SSLContext | None, timeout_s: float
+    origin: Origin, proxy: Proxy | None, context: ssl.SSLContext | None, timeout_s: float
 ) -> tuple[Transport, int, int]:
     """(transport, set-up time, TLS part of it), times in ns. Raises ConnectError."""
     started = now_ns()
     try:
         with gevent.Timeout(timeout_s):
-            tcp = Tcp(_connect(host, port))
+            tcp = _reach(origin, proxy, tunnel=context is not None)
             connected = now_ns()
-            transport = tcp if context is None else _secure(tcp, context, host)
+            transport = tcp if context is None else _secure(tcp, context, origin.host)
     except gevent.Timeout:
-        raise ConnectError(
-            "connect_timeout", f"no connection to {host}:{port} within {timeout_s:g} s"
-        ) from None
+        words = f"no connection to {origin.authority} within {timeout_s:g} s"
+        raise ConnectError("connect_timeout", words) from None
     done = now_ns()
     return transport, done - started, done - connected if context else 0
+
+
+def _reach(origin: Origin, proxy: Proxy | None, *, tunnel: bool) -> Tcp:
+    if proxy is None:
+        return Tcp(_connect(origin.host, origin.port))
+    tcp = Tcp(_connect(proxy.host, proxy.port))
+    if tunnel:
+        _dig(tcp, origin, proxy)
+    return tcp
+
+
+def _dig(tcp: Tcp, origin: Origin, proxy: Proxy) -> None:
+    """Asks for a tunnel. The answer ends at its blank line: nothing of the other end can follow it yet."""
+    tcp.push(proxy.tunnel(origin))
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        gsocket.wait_read(tcp.fileno())
+        data = tcp.pull()
+        if data == b"":
+            break
+        answer += data or b""
+    status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+    if " 200" not in status:
+        tcp.close()
+        raise ConnectError("proxy", f"the proxy {proxy.host}:{proxy.port} gave no tunnel: '{status[:80]}'")
 
 
 def _secure(tcp: Tcp, context: ssl.SSLContext, host: str) -> Tls:

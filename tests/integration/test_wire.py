@@ -10,13 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
 
-from loadlab.core.nouns import Exchange
+from loadlab.core.errors import UsageError
+from loadlab.core.nouns import Exchange, Timeouts
 from loadlab.dialects import Call
-from loadlab.wire import Client
+from loadlab.wire.client import Client
+from loadlab.wire.route import Origin, proxy_for
+from loadlab.wire.trust import Trust
 
 Script = Callable[[socket.socket], None]
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -115,11 +119,17 @@ def length_framed(body: bytes) -> bytes:
 
 
 def send(
-    client: Client, server: Server, *, timeout_s: float = 5.0, scheme: str = "http", body: bytes = b"{}"
+    client: Client,
+    server: Server,
+    *,
+    timeout_s: float = 5.0,
+    scheme: str = "http",
+    body: bytes = b"{}",
+    **limits: float,
 ) -> Exchange:
     exchange = Exchange(level=0, worker=0, seq=0, planned_ns=time.perf_counter_ns())
     call = Call("POST", f"{scheme}://localhost:{server.port}/v1/x?y=1", {"X-Test": "1"}, body)
-    return client.send(call, exchange, timeout_s)
+    return client.send(call, exchange, Timeouts(total_s=timeout_s, **limits))
 
 
 def body_of(exchange: Exchange) -> bytes:
@@ -249,7 +259,7 @@ def test_every_failure_is_an_exchange_with_its_kind(
 def test_refused_and_unresolvable(free_port: int, client: Client) -> None:
     def failing(host: str) -> Exchange:
         call = Call("POST", f"http://{host}:{free_port}/", {}, b"")
-        return client.send(call, Exchange(0, 0, 0, 0), 5.0)
+        return client.send(call, Exchange(0, 0, 0, 0), Timeouts())
 
     assert failing("127.0.0.1").error_kind == "connect_refused"
     assert failing("no-such-host.invalid").error_kind == "dns"
@@ -259,7 +269,7 @@ def test_a_cancelled_request_is_recorded_and_its_connection_closed(serve: Serve,
     server = serve(silent, answer(length_framed(b"ok")))
     exchange = Exchange(0, 0, 0, 0)
     call = Call("POST", f"http://127.0.0.1:{server.port}/", {}, b"")
-    greenlet = gevent.spawn(client.send, call, exchange, 5.0)
+    greenlet = gevent.spawn(client.send, call, exchange, Timeouts())
     gevent.sleep(0.1)
     greenlet.kill()
     assert exchange.error_kind == "cancelled"
@@ -320,3 +330,174 @@ def test_an_untrusted_certificate_is_refused(serve: Serve, certificate: Path, cl
     exchange = send(client, tls_server(serve, certificate, answer(length_framed(b"ok"))), scheme="https")
     assert exchange.error_kind == "tls"
     assert "certificate" in (exchange.error_detail or "")
+
+
+def test_silence_before_and_after_the_first_byte_has_its_own_kind(serve: Serve, client: Client) -> None:
+    exchange = send(client, serve(silent), first_byte_s=0.2)
+    assert (exchange.error_kind, exchange.error_detail) == (
+        "first_byte_timeout",
+        "no first byte within 0.2 s",
+    )
+    exchange = send(client, serve(stalled), first_byte_s=0.5, stall_s=0.2)
+    assert (exchange.error_kind, body_of(exchange)) == ("stall_timeout", b"one")
+
+
+def test_a_slow_but_steady_stream_does_not_stall(serve: Serve, client: Client) -> None:
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(CHUNKED)
+        for _ in range(10):
+            time.sleep(0.05)
+            connection.sendall(chunk(b"x"))
+        connection.sendall(b"0\r\n\r\n")
+
+    exchange = send(client, serve(script), stall_s=0.3)
+    assert (exchange.error_kind, len(body_of(exchange))) == (None, 10)
+
+
+def test_ipv6(client: Client) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this Python has no IPv6")
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with listener:
+        port = listener.getsockname()[1]
+
+        def serve_once() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                answer(length_framed(b"six"))(connection)
+
+        thread = threading.Thread(target=serve_once)
+        thread.start()
+        call = Call("POST", f"http://[::1]:{port}/", {}, b"")
+        exchange = client.send(call, Exchange(0, 0, 0, 0), Timeouts())
+        thread.join()
+    assert body_of(exchange) == b"six"
+
+
+def tls_client(**trust: Any) -> Client:
+    return Client(tls=Trust(**trust))
+
+
+@pytest.fixture
+def no_trust(serve: Serve, certificate: Path) -> Server:
+    return tls_server(serve, certificate, answer(length_framed(b"ok")))
+
+
+def test_an_authority_of_ones_own_and_none_at_all(no_trust: Server, certificate: Path) -> None:
+    for client in (tls_client(ca_file=str(certificate)), tls_client(insecure=True)):
+        assert body_of(send(client, no_trust, scheme="https")) == b"ok"
+        client.close()
+
+
+def test_the_name_on_the_certificate_counts(no_trust: Server, certificate: Path) -> None:
+    call = Call("POST", f"https://127.0.0.1:{no_trust.port}/", {}, b"")
+    exchange = tls_client(ca_file=str(certificate)).send(call, Exchange(0, 0, 0, 0), Timeouts())
+    assert exchange.error_kind == "tls"
+
+
+def test_a_client_certificate_is_shown(serve: Serve, certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    seen: list[object] = []
+
+    def script(connection: socket.socket) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        seen.append(connection.getpeercert())
+        answer(length_framed(b"ok"))(connection)
+
+    server = serve(script, context=context)
+    key = str(certificate.with_name("key.pem"))
+    client = tls_client(ca_file=str(certificate), client_cert=str(certificate), client_key=key)
+    assert body_of(send(client, server, scheme="https")) == b"ok"
+    client.close()
+    assert seen != [None]
+
+
+def test_a_missing_file_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"/no/such\.pem"):
+        Trust(ca_file="/no/such.pem").context()
+
+
+class Tunnel:
+    """A proxy that notes what it was asked and carries it to one server."""
+
+    def __init__(
+        self, serve: Serve, target: Server, reply: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    ) -> None:
+        self.asked: list[bytes] = []
+        self._target, self._reply = target, reply
+        self.server = serve(self._script)
+
+    def _script(self, connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        self.asked.append(head)
+        with socket.create_connection(("127.0.0.1", self._target.port)) as onward:
+            if head.startswith(b"CONNECT"):
+                connection.sendall(self._reply)
+            else:
+                onward.sendall(head)
+            back = threading.Thread(target=self._pipe, args=(onward, connection))
+            back.start()
+            self._pipe(connection, onward)
+            back.join()
+
+    def _pipe(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+
+def through(client: Client, scheme: str) -> Exchange:
+    call = Call("POST", f"{scheme}://far.example:8443/v1", {}, b"{}")
+    return client.send(call, Exchange(0, 0, 0, 0), Timeouts(total_s=5.0))
+
+
+def test_https_goes_through_a_tunnel(
+    serve: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Tunnel(serve, tls_server(serve, certificate, answer(length_framed(b"ok"))))
+    monkeypatch.setenv("https_proxy", f"http://me:pass%20word@127.0.0.1:{proxy.server.port}")
+    client = tls_client(insecure=True)
+    assert body_of(through(client, "https")) == b"ok"
+    client.close()
+    (head,) = proxy.asked
+    assert head.startswith(b"CONNECT far.example:8443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic bWU6cGFzcyB3b3Jk\r\n" in head
+
+
+def test_http_goes_by_absolute_target(serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Tunnel(serve, serve(answer(length_framed(b"ok"))))
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.server.port}")
+    assert body_of(through(client, "http")) == b"ok"
+    assert proxy.asked[0].startswith(
+        b"POST http://far.example:8443/v1 HTTP/1.1\r\nHost: far.example:8443\r\n"
+    )
+
+
+def test_a_proxy_that_refuses(serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Tunnel(serve, serve(answer(b"")), b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server.port}")
+    exchange = through(client, "https")
+    assert exchange.error_kind == "proxy"
+    assert "407" in (exchange.error_detail or "")
+
+
+def test_no_proxy_for_what_is_excepted_and_for_loopback(
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "far.example")
+    assert body_of(send(client, serve(answer(length_framed(b"ok"))))) == b"ok"
+    assert proxy_for(Origin("http", "far.example", 80)) is None
+    assert proxy_for(Origin("http", "near.example", 80)) is not None

@@ -56,11 +56,10 @@ def test_a_scenario_by_name_by_path_and_by_mistake(tmp_path: Path, monkeypatch: 
 
 
 def build(**given: Any) -> Run:
-    usual = {
-        "seed": None, "timeout_s": 60.0, "max_tokens": None, "prompt_tokens": None, "processes": 1,
-        "price": None, "unpriced": "", "label": "", "metrics_url": None,
-    }  # fmt: skip
-    return spec.build("chat", Endpoint("http://h/v1", "m"), levels(), **{**usual, **given})
+    usual: dict[str, Any] = {"seed": None, "timeout_s": 60.0}
+    return spec.build(
+        spec.find_scenario("chat"), Endpoint("http://h/v1", "m"), levels(), **{**usual, **given}
+    )
 
 
 def test_a_drawn_seed_is_kept_and_ids_differ() -> None:
