@@ -23,7 +23,8 @@ from loadlab.core.nouns import Endpoint
 
 DEFAULT_STORE_URL = "sqlite:///loadlab.db"
 _TARGET_KEYS = {
-    "url", "model", "dialect", "api_key_env", "price", "labels", "ca_file", "client_cert", "client_key", "insecure",
+    "url", "model", "dialect", "api_key_env", "price", "labels", "ca_file", "client_cert",
+    "client_key", "insecure",
 }  # fmt: skip
 
 
