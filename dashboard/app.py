@@ -75,7 +75,11 @@ def _shell() -> dmc.MantineProvider:
                     dmc.AppShellNavbar(_navigation(), p="sm"),
                     dmc.AppShellMain(html.Div(id="page", role="main")),
                 ],
-                navbar={"width": 208, "breakpoint": "sm", "collapsed": {"mobile": False}},
+                navbar={
+                    "width": {"base": 176, "lg": 208},
+                    "breakpoint": "sm",
+                    "collapsed": {"mobile": False},
+                },
                 padding="md",
             ),
         ],
@@ -132,4 +136,5 @@ def render(source: Source, view: dict[str, str]) -> Any:
         module, parts = pages.find(view["path"])
         return module.layout(source, theme, {**url.read(view.get("search")), **parts})
     except LoadlabError as error:
-        return page("This page cannot be shown", None, empty(str(error)))
+        again = dcc.Link("The same page with its defaults", href=view["path"])
+        return page("This page cannot be shown", None, empty(str(error), (), again))

@@ -104,7 +104,7 @@ def _row(source: Source, run: Mapping[str, Any]) -> dict[str, Any]:
         "run": _two(run_link(run["id"], name), short_id(run["id"])),
         "target": [html.Div(run["label"] or run["scenario"]), html.Div(asked, className="below")],
         "requests": _two(f"{run['n_requests']:,}", f"{failed_share(run)} failed"),
-        "holds": _two(found.level["offered"] if found.level else "none", f"{_levels(run)} measured"),
+        "holds": _two(found.level["offered"] if found.level else "none", f"of {_levels(run)}"),
         "verdict": verdict(word),
     }
 

@@ -185,7 +185,10 @@ def _level_table(named: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> 
 def _held(names: Mapping[str, str], named: Mapping[str, pd.DataFrame], limits: Sequence[Limit]) -> html.Div:
     if not limits:
         return empty("No SLO is set. Give a limit above to see the highest load that holds it.")
-    rows = [{**held_row(named[name], limits), "run": run_link(ref, name)} for ref, name in names.items()]
+    rows = [
+        {**held_row(named[name], limits), "run": run_link(ref, html.Span(name, className="once"))}
+        for ref, name in names.items()
+    ]
     return table(_AT_SLO, rows, "The highest load that holds the SLO")
 
 

@@ -61,9 +61,11 @@ def lanes(readings: pd.DataFrame, bands: Sequence[Band] = (), theme: Theme = LIG
     """
     known = [(lane, series) for lane in LANES if (series := list(_series(lane, readings)))]
     chart = figure(theme, _EDGE_PX + _LANE_PX * len(known), showlegend=True)
+    if not known:
+        return chart
     for place, (lane, series) in enumerate(known):
         _add_lane(chart, lane, series, place, len(known), theme)
-    last = max((float(each.t_s[-1]) for _, series in known for each in series), default=1.0)
+    last = max((float(each.t_s[-1]) for _, series in known for each in series))
     chart.update_xaxes(title=CLOCK, range=[0, last], anchor=_axis("y", len(known) - 1))
     add_bands(chart, bands, theme)
     return chart

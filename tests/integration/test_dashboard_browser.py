@@ -1,0 +1,234 @@
+"""The dashboard in a real browser: both themes, full and empty, a quiet console, nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dashboard_data as made
+import pytest
+
+import loadlab.store
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; make setup-dev")
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+GOOD, FLAWED, FAILED = "20261121-091502-a1b2", "20261120-171044-c3d4", "20261119-120010-e5f6"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(26, 27, 30)"}
+
+
+@dataclass
+class Visit:
+    """A page of the dashboard and all that the browser complained about or asked of other hosts."""
+
+    page: playwright.Page
+    home: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self._heard(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        self.page.on("request", lambda request: self._asked(request.url))
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind in ("warning", "error"):
+            self.complaints.append(f"{kind}: {text}")
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.home, "data:", "blob:")):
+            self.complaints.append(f"asked {url}")
+
+    def go(self, path: str, heading: str) -> None:
+        """Opens a path and waits for its heading and its figures."""
+        self.page.goto(self.home + path)
+        self.settled(heading)
+
+    def settled(self, heading: str) -> None:
+        self.page.get_by_role("heading", level=1, name=heading).wait_for()
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.dash-graph')].every((graph) => graph.querySelector('.main-svg'))"
+        )
+
+    def paper(self) -> set[str]:
+        """The background colours of all figures on the page."""
+        script = "found => found.map((svg) => getComputedStyle(svg).backgroundColor)"
+        return set(self.page.eval_on_selector_all(".main-svg:first-child", script))
+
+
+def serve(url: str) -> Iterator[str]:
+    """`loadlab dash` as users start it."""
+    command = [sys.executable, "-c", "from loadlab.cli import main; main()", "dash", "--port", "0", "--json"]
+    with subprocess.Popen([*command, "--db", url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["url"].rstrip("/")
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('full')}/runs.db"
+    with loadlab.store.open(url) as store:
+        made.fill(
+            store,
+            made.sweep(GOOD),
+            made.sweep(FLAWED, slower=1.8, failing=0.12, age_s=60, priced=False),
+            made.sweep(FAILED, users=(4,), failing=1.0, age_s=120),
+        )
+    yield from serve(url)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from serve(f"sqlite:///{tmp_path_factory.mktemp('empty')}/runs.db")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+Visitor = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(browser: playwright.Browser) -> Iterator[Visitor]:
+    """Opens a visit of its own: `visit(home, theme, width)`."""
+    contexts = []
+
+    def opened(home: str, theme: str = "light", width: int = 1280) -> Visit:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme))
+        return Visit(contexts[-1].new_page(), home)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+PAGES = [
+    ("/", "Overview"),
+    ("/tradeoff", "Throughput vs latency"),
+    (f"/tradeoff?runs={GOOD},{FLAWED},{FAILED}&x=interactivity_tok_s", "Throughput vs latency"),
+    (f"/run/{GOOD}", f"Run {GOOD}"),
+    (f"/run/{FLAWED}", f"Run {FLAWED}"),
+    (f"/run/{FAILED}", f"Run {FAILED}"),
+]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("path", "heading"), PAGES)
+def test_page_is_quiet_and_fits(
+    visit: Visitor, full: str, path: str, heading: str, theme: str, tmp_path: Path
+) -> None:
+    seen = visit(full, theme, width=1024)
+    seen.go(path, heading)
+    assert seen.page.title() == f"{heading} · loadlab"
+    assert seen.page.get_by_role("heading", level=1).count() == 1
+    assert seen.paper() <= {PAPER[theme]}
+    wide = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide == 0
+    seen.page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/tradeoff"])
+def test_empty_store_says_what_fills_it(visit: Visitor, empty: str, path: str, theme: str) -> None:
+    seen = visit(empty, theme)
+    seen.page.goto(empty + path)
+    seen.page.get_by_text("make demo").wait_for()
+    assert seen.complaints == []
+
+
+def test_theme_switch_reaches_figures_and_is_kept(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/tradeoff", "Throughput vs latency")
+    seen.page.get_by_role("button", name="Dark theme").click()
+    seen.page.wait_for_function(
+        "getComputedStyle(document.querySelector('.main-svg')).backgroundColor === 'rgb(26, 27, 30)'"
+    )
+    seen.page.reload()
+    seen.settled("Throughput vs latency")
+    assert seen.paper() == {PAPER["dark"]}
+    assert seen.complaints == []
+
+
+def test_controls_write_the_url_and_the_url_sets_the_controls(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/tradeoff", "Throughput vs latency")
+    seen.page.get_by_label("SLO: TTFT p95 ≤").fill("100")
+    seen.page.get_by_text("holds TTFT p95 ≤ 100 ms up to").first.wait_for()
+    seen.page.wait_for_url("**slo=ttft_ms_p95:100**")
+    assert seen.page.get_by_label("SLO: TTFT p95 ≤").evaluate("field => field === document.activeElement")
+    again = visit(full)
+    again.go(seen.page.url.removeprefix(full), "Throughput vs latency")
+    assert again.page.get_by_label("SLO: TTFT p95 ≤").input_value() == "100 ms"
+    assert again.page.locator(".answer").inner_text() == seen.page.locator(".answer").inner_text()
+    assert seen.complaints + again.complaints == []
+
+
+def test_back_button_brings_back_the_controls(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/tradeoff?slo=ttft_ms_p95:700", "Throughput vs latency")
+    seen.page.get_by_label("SLO: TTFT p95 ≤").fill("90")
+    seen.page.wait_for_url("**slo=ttft_ms_p95:90**")
+    seen.page.go_back()
+    seen.page.get_by_text("TTFT p95 ≤ 700 ms").first.wait_for()
+    assert seen.page.get_by_label("SLO: TTFT p95 ≤").input_value() == "700 ms"
+    assert seen.complaints == []
+
+
+def test_from_the_list_to_a_run_and_a_level(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/", "Overview")
+    seen.page.locator(f'td a[href="/run/{FLAWED}"]').click()
+    seen.settled(f"Run {FLAWED}")
+    seen.page.get_by_text("32 users", exact=True).first.wait_for()
+    seen.page.locator("#run-level").get_by_text("16 users").click()
+    seen.page.get_by_role("region", name="Percentiles at 16 users").wait_for()
+    seen.page.locator("#run-metric").get_by_text("ITL").click()
+    seen.page.get_by_text("Inter-token latency (ms), lower is better").wait_for()
+    seen.page.wait_for_url("**level=4&metric=itl_ms")
+    assert seen.complaints == []
+
+
+def test_data_table_opens_by_keyboard(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/tradeoff", "Throughput vs latency")
+    seen.page.get_by_text("Data table").first.focus()
+    seen.page.keyboard.press("Enter")
+    rows = seen.page.get_by_role("region", name="Every measured level").first.get_by_role("row")
+    assert rows.count() == 7
+    assert seen.complaints == []
+
+
+def test_figure_tells_its_finding(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/tradeoff", "Throughput vs latency")
+    told = seen.page.get_by_role("img").first.get_attribute("aria-label")
+    assert told is not None
+    assert "6 levels, Time to first token p95" in told
+
+
+def test_unknown_address_has_a_page(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    response = seen.page.goto(f"{full}/nope")
+    assert response is not None
+    assert response.status == 404
+    seen.page.get_by_role("heading", name="No such page").wait_for()
+    seen.page.get_by_role("link", name="All runs").click()
+    seen.settled("Overview")
