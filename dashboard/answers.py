@@ -61,7 +61,8 @@ def answer(subject: str, curve: pd.DataFrame, limits: Sequence[Limit]) -> str:
     if found.level is None:
         return f"{subject} does not hold {promise} at any measured load. At {found.headroom}."
     text = f"{subject} holds {promise} up to {found.level['offered']}, with {_yield(found.level)}"
-    return f"{text}. At {found.headroom}." if found.beyond else f"{text}: {found.headroom}."
+    text += f". At {found.headroom}." if found.beyond else f": {found.headroom}."
+    return text + (" The measurement is SUSPECT." if found.level["verdict"] == "SUSPECT" else "")
 
 
 def _yield(level: Row) -> str:

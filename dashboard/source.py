@@ -36,6 +36,11 @@ class Source:
         self._store = store
         self._summaries: OrderedDict[str, Summary] = OrderedDict()
 
+    @property
+    def where(self) -> str:
+        """The store's URL with any password hidden."""
+        return str(self._store.info()["url"])
+
     def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The newest runs, one dict each with the store's columns."""
         return [

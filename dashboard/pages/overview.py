@@ -15,7 +15,8 @@ from loadlab.figures.marks import COST
 from loadlab.figures.slo import DEFAULT, MAX_ERROR_RATE
 
 from ..answers import Held, answer, by_load, held
-from ..components import Column, empty, page, section, table, tiles, verdict
+from ..components import Column, page, section, table, tiles, verdict
+from ..empty import no_runs
 from ..levels import numbers
 from ..links import run_link, tradeoff_path
 from ..source import Source, host, short_id
@@ -23,10 +24,6 @@ from ..source import Source, host, short_id
 PATH = "/"
 TITLE = "Overview"
 SHOWN = 25
-COMMANDS = (
-    "make demo                      # a real model, a sweep and these pages",
-    "loadlab run chat --url http://127.0.0.1:8000/v1 --model NAME --users 8 --requests 96",
-)
 _HOLDS = "The highest measured load that holds the SLO; the numbers right of it are of that load"
 _COLUMNS = (
     Column("Run (UTC)", "run", number=False),
@@ -48,7 +45,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
     """The latest run's answer and tiles, then the newest runs."""
     runs = source.runs(limit=SHOWN)
     if not runs:
-        return page(TITLE, None, empty("No run is recorded in this store yet. Either fills it:", COMMANDS))
+        return page(TITLE, None, no_runs(source, "run", "--users 8 --requests 96"))
     latest = runs[0]
     curve = source.curve(latest["id"])
     rows = [_row(source, run) for run in runs]
@@ -83,7 +80,7 @@ def _latest(run: Mapping[str, Any], word: str, curve: pd.DataFrame) -> html.Sect
             ("ITL p95", measured["itl_ms_p95"], at),
             ("Output", measured["output_tokens_per_s"], at),
             ("$/Mtok output", measured[COST], at),
-            ("Failed", failed_share(run), f"{run['n_failed']:,} of {run['n_requests']:,}"),
+            ("Requests", f"{run['n_requests']:,}", _failed(run)),
         ),
         html.P(links),
     )
@@ -96,14 +93,14 @@ def _level(found: Held, curve: pd.DataFrame) -> dict[str, Any] | None:
 def _row(source: Source, run: Mapping[str, Any]) -> dict[str, Any]:
     curve, state = source.curve(run["id"]), run["state"]
     found = held(curve, DEFAULT)
-    name = html.Span(started(run["started_at_ns"]), className="once")
+    name = html.Span(_started(run["started_at_ns"]), className="once")
     asked = f"{run['model']} on {host(run['url'])}"
     word = source.summary(run["id"]).run["verdict"] if state == "finished" else state
     return {
         **numbers(_level(found, curve) or {}),
         "run": _two(run_link(run["id"], name), short_id(run["id"])),
         "target": [html.Div(run["label"] or run["scenario"]), html.Div(asked, className="below")],
-        "requests": _two(f"{run['n_requests']:,}", f"{failed_share(run)} failed"),
+        "requests": _two(f"{run['n_requests']:,}", _failed(run)),
         "holds": _two(found.level["offered"] if found.level else "none", f"of {_levels(run)}"),
         "verdict": verdict(word),
     }
@@ -117,11 +114,11 @@ def _levels(run: Mapping[str, Any]) -> str:
     return "1 level" if run["n_levels"] == 1 else f"{run['n_levels']:,} levels"
 
 
-def failed_share(run: Mapping[str, Any]) -> str:
-    """Failed requests in percent of all recorded ones."""
-    return f"{number(100 * run['n_failed'] / run['n_requests'])} %" if run["n_requests"] else "–"
+def _failed(run: Mapping[str, Any]) -> str:
+    if not run["n_requests"]:
+        return "none recorded"
+    return f"{number(100 * run['n_failed'] / run['n_requests'])} % failed"
 
 
-def started(at_ns: int) -> str:
-    """A UTC time to the minute."""
+def _started(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M")

@@ -18,7 +18,7 @@ from ..answers import answer, held
 from ..components import empty, page, section, table, verdict
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, level_rows
 from ..links import overview_link, run_link, tradeoff_path
-from ..source import Source, host, run_name
+from ..source import Source, Trace, host, run_name
 from . import run_parts as parts
 
 PATH = "/run/<run_id>"
@@ -40,7 +40,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
         _one_level(source, summary, query),
         section("Over time", parts.over_time(trace, theme)),
         section("Errors", parts.errors(summary, trace, theme)),
-        _spread(summary, source, query, theme),
+        _spread(summary, trace, query, theme),
         section("Hardware, server and load generator", parts.hardware(trace, theme)),
         section("Setting", *parts.setting(source.run(summary.run["id"]))),
     )
@@ -128,7 +128,7 @@ def _one_level(source: Source, summary: Summary, query: Mapping[str, str]) -> ht
     )
 
 
-def _spread(summary: Summary, source: Source, query: Mapping[str, str], theme: Theme) -> html.Section:
+def _spread(summary: Summary, trace: Trace, query: Mapping[str, str], theme: Theme) -> html.Section:
     metric = _metric(query)
     picker = dmc.SegmentedControl(
         id="run-metric",
@@ -136,7 +136,7 @@ def _spread(summary: Summary, source: Source, query: Mapping[str, str], theme: T
         value=metric,
         **{"aria-label": "Metric"},
     )
-    drawn = parts.distribution(summary, source.trace(summary.run["id"]), metric, theme)
+    drawn = parts.distribution(summary, trace, metric, theme)
     return section("Distribution", picker, html.Div(drawn, id="run-distribution"))
 
 

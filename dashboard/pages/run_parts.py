@@ -248,7 +248,7 @@ def _run_facts(stored: Any) -> list[tuple[str, Any]]:
         ("Started (UTC)", _utc(stored.started_at_ns)),
         ("Ended (UTC)", _utc(stored.finished_at_ns)),
         ("State", stored.state),
-        ("Scenario", spec.scenario_path or spec.scenario),
+        ("Scenario", spec.scenario),
         ("Target", f"{spec.endpoint.name}: {spec.endpoint.url}"),
         ("Model", spec.endpoint.model),
         ("Dialect", spec.endpoint.dialect),

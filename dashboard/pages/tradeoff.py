@@ -18,6 +18,7 @@ from .. import url
 from ..answers import answer, figure_words
 from ..choice import LIMITED, Choice
 from ..components import Column, chart, empty, page, section, table
+from ..empty import no_runs
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, held_row, level_rows
 from ..links import run_link
 from ..prices import price_words
@@ -45,11 +46,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
     """The page for `runs`, `slo`, `x` and `y`; each has a default."""
     runs = source.runs(limit=OFFERED_RUNS)
     if not runs:
-        commands = (
-            "make demo",
-            "loadlab sweep chat --url http://127.0.0.1:8000/v1 --model NAME --users 1,2,4,8",
-        )
-        return page(TITLE, None, empty("No run is recorded in this store yet. Either fills it:", commands))
+        return page(TITLE, None, no_runs(source, "sweep", "--users 1,2,4,8"))
     choice = _chosen(source, runs, query)
     return page(
         TITLE,

@@ -98,7 +98,7 @@ def scale(values: Iterable[float]) -> dict[str, Any]:
     low, high = min(known, default=0.0), max(known, default=1.0)
     if low > 0 and high / low >= 10:
         return _log_scale(low / 1.5, high * 1.5)
-    return {"type": "linear", "range": [0, (high or 1) * 1.15]}
+    return {"type": "linear", "range": [0, (high or 1) * 1.15], "tickformat": ","}
 
 
 def _log_scale(low: float, high: float) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def test_data_table_opens_by_keyboard(visit: Visitor, full: str) -> None:
 def test_figure_tells_its_finding(visit: Visitor, full: str) -> None:
     seen = visit(full)
     seen.go("/tradeoff", "Throughput vs latency")
-    told = seen.page.get_by_role("img").first.get_attribute("aria-label")
+    told = seen.page.locator("figure[role=img]").first.get_attribute("aria-label")
     assert told is not None
     assert "6 levels, Time to first token p95" in told
 

@@ -96,7 +96,7 @@ def test_overview_marks_verdicts_by_icon_and_word(source: Source) -> None:
 def test_overview_of_an_empty_store_names_the_commands(empty_store: Store) -> None:
     text = at(Source(empty_store), "/")
     assert "make demo" in text
-    assert "loadlab run chat --url" in text
+    assert f"--requests 96 --db {empty_store.info()['url']}" in text
 
 
 def test_tradeoff_of_an_empty_store_names_the_commands(empty_store: Store) -> None:
