@@ -80,6 +80,7 @@ class _Api:
 
     async def _answer(self, request: web.Request, ask: Ask, arrival_ns: int) -> web.StreamResponse:
         prompt = self._encode(ask)
+        self._check_length(len(prompt), ask)
         reply = Reply(ask.chat, self._engine.model)
         job = Job(reply.id, prompt, arrival_ns, ask.sampling)
         watch = Watch(self._metrics, arrival_ns, len(prompt))
@@ -93,13 +94,9 @@ class _Api:
             watch.finish("abort")
 
     def _encode(self, ask: Ask) -> list[int]:
-        engine = self._engine
-        if isinstance(ask.prompt, str):
-            prompt = engine.encode(ask.prompt)
-        else:
-            prompt = engine.encode_chat(ask.prompt) if ask.chat else list(ask.prompt)  # type: ignore[arg-type]
-        self._check_length(len(prompt), ask)
-        return prompt
+        if ask.turns:
+            return self._engine.encode_chat(ask.turns)
+        return self._engine.encode(ask.prompt) if isinstance(ask.prompt, str) else list(ask.prompt)
 
     def _check_length(self, prompt_tokens: int, ask: Ask) -> None:
         context, wanted = self._engine.context, ask.sampling.max_tokens or 1

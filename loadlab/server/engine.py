@@ -30,6 +30,7 @@ _CPU_POOL_TOKENS = 65_536  # 1.5 GB for SmolLM2, touched only as it fills
 # the machine a step took 50 times longer. Sleeping at once doubles an undisturbed step; this many
 # turns cost 10 %.
 _SPINS = "1000"
+_NICE = 5  # on a shared machine whoever writes tokens out, or measures them, must wake at once
 _CUDA_POOL_SHARE = 0.8  # of the memory that is free once the weights are there
 
 
@@ -74,7 +75,8 @@ class Step:
 
 def main(pipe: Connection, options: Options) -> None:
     """Entry point of the process. It ends when the other end of the pipe does."""
-    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # read when torch is imported
+    os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the HTTP process decides
     try:
         loop = _start(pipe, options)

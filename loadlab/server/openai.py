@@ -49,28 +49,32 @@ def error_document(status: int, message: str, param: str | None = None, code: st
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A completion asked for: a conversation, a text or token ids, and how to answer."""
+    """A completion asked for: `turns` of a conversation or a `prompt`, and how to answer."""
 
-    prompt: tuple[Turn, ...] | str | tuple[int, ...]
-    chat: bool
+    turns: tuple[Turn, ...]
+    prompt: str | tuple[int, ...]
     stream: bool
     include_usage: bool
     sampling: Sampling
+
+    @property
+    def chat(self) -> bool:
+        """Whether a conversation is to be continued."""
+        return bool(self.turns)
 
 
 def parse_chat(body: bytes, model: str) -> Ask:
     """Reads a chat completion. Raises ApiError."""
     document = _document(body, model)
     limit = "max_completion_tokens" if document.get("max_completion_tokens") is not None else "max_tokens"
-    return _ask(document, _turns(document), True, _whole(document, limit, None, low=1))
+    return _ask(document, _turns(document), "", _whole(document, limit, None, low=1))
 
 
 def parse_text(body: bytes, model: str) -> Ask:
     """Reads a text completion. Raises ApiError."""
     document = _document(body, model)
-    return _ask(
-        document, _prompt(document), False, _whole(document, "max_tokens", DEFAULT_TEXT_TOKENS, low=1)
-    )
+    limit = _whole(document, "max_tokens", DEFAULT_TEXT_TOKENS, low=1)
+    return _ask(document, (), _prompt(document), limit)
 
 
 def _document(body: bytes, model: str) -> Document:
@@ -80,22 +84,22 @@ def _document(body: bytes, model: str) -> Document:
         raise ApiError(400, f"The body is not valid JSON: {error}.", code="invalid_json") from error
     if not isinstance(document, dict):
         raise ApiError(400, f"The body must be a JSON object, not {type(document).__name__}.")
-    if (asked := document.get("model", model)) != model:
+    if (asked := document.get("model")) not in (None, model):
         message = f"The model '{asked}' does not exist here; this server serves '{model}'."
         raise ApiError(404, message, "model", "model_not_found")
     return document
 
 
 def _ask(
-    document: Document, prompt: tuple[Turn, ...] | str | tuple[int, ...], chat: bool, limit: int | None
+    document: Document, turns: tuple[Turn, ...], prompt: str | tuple[int, ...], limit: int | None
 ) -> Ask:
     _refuse_unsupported(document)
     options = document.get("stream_options") or {}
     if not isinstance(options, dict):
         raise ApiError(400, "stream_options must be an object.", "stream_options")
     return Ask(
+        turns=turns,
         prompt=prompt,
-        chat=chat,
         stream=_flag(document, "stream"),
         include_usage=_flag(options, "include_usage"),
         sampling=_sampling(document, limit),
