@@ -185,7 +185,8 @@ def _dtype(tensor: torch.Tensor, device: str) -> torch.dtype:
     """As stored, but float32 on a CPU that has no bf16 arithmetic."""
     import torch
 
-    if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    if device == "cpu" and not supported():
         return torch.float32
     return tensor.dtype
 
