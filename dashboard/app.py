@@ -73,7 +73,7 @@ def _shell() -> dmc.MantineProvider:
             dmc.AppShell(
                 [
                     dmc.AppShellNavbar(_navigation(), p="sm"),
-                    dmc.AppShellMain(html.Div(id="page", role="main")),
+                    dmc.AppShellMain(html.Div(id="page")),
                 ],
                 navbar={
                     "width": {"base": 176, "lg": 208},
@@ -104,7 +104,7 @@ def _navigation() -> list[Any]:
     )
     return [
         html.Div("loadlab", className="brand"),
-        html.Nav(links, **{"aria-label": "Pages"}),
+        html.Div(links),
         toggle,
     ]
 

@@ -55,6 +55,6 @@ class Choice:
         Limits on other columns, which only a URL can set, stay.
         """
         values = zip(LIMITED, limits, strict=True)
-        inputs = [Limit(column, float(value)) for column, value in values if value]
+        inputs = [Limit(column, float(value)) for column, value in values if value and float(value) > 0]
         others = [limit for limit in self.limits if limit.column not in LIMITED]
         return Choice(tuple(runs), x, y, (*inputs, *others))

@@ -59,8 +59,10 @@ def _check_loopback(host: str) -> None:
 def _listen(application: Any, host: str, port: int) -> BaseWSGIServer:
     import waitress
 
+    # One name may stand for two addresses, and then for two servers.
+    address = "127.0.0.1" if host == "localhost" else host
     try:
-        return waitress.create_server(application, host=host, port=port, threads=THREADS)
+        return waitress.create_server(application, host=address, port=port, threads=THREADS)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}.") from error

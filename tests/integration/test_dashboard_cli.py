@@ -20,7 +20,7 @@ def dash(*options: str, url: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_ready_line_then_pages_then_a_clean_end(sqlite_url: str, repository: Path) -> None:
-    command = [*DASH, "--db", sqlite_url, "--port", "0", "--json"]
+    command = [*DASH, "--db", sqlite_url, "--host", "localhost", "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())

@@ -203,7 +203,7 @@ def test_choice_survives_the_url() -> None:
 
 def test_changed_control_keeps_limits_that_have_none() -> None:
     choice = Choice(("a",), limits=(Limit("ttft_ms_p95", 500.0), Limit("e2e_ms_p95", 9_000.0)))
-    changed = choice.changed(["a"], choice.x, choice.y, ("", 40))
+    changed = choice.changed(["a"], choice.x, choice.y, (-5, 40))
     assert changed.limits == (Limit("itl_ms_p95", 40.0), Limit("e2e_ms_p95", 9_000.0))
 
 
