@@ -44,7 +44,8 @@ def _connect(frame: pd.DataFrame) -> Sample:
 
 
 def _send_lag(frame: pd.DataFrame) -> Sample:
-    lag = _span("planned_ns", "sent_ns")(frame) - column(frame, "connect_ns") / NS_PER_MS
+    waited = column(frame, "connect_ns") + column(frame, "queued_ns")
+    lag = _span("planned_ns", "sent_ns")(frame) - waited / NS_PER_MS
     # `sent` of a retried request is its second sending: the first one is no lateness of the generator.
     return np.where(column(frame, "retries") > 0, np.nan, lag)
 

@@ -57,7 +57,7 @@ _ALL = (
         "As e2e_ms, from the moment the request was due.",
     ),
     Metric(
-        "send_lag_ms", "Send lag", "ms", "lower", "request", "sent - planned - connect",
+        "send_lag_ms", "Send lag", "ms", "lower", "request", "sent - planned - queued - connect",
         "How late the generator itself was. Time spent connecting (DNS, TCP, TLS) is reported apart.",
     ),
     Metric(

@@ -74,8 +74,10 @@ class Request:
 class Exchange:
     """What the stopwatch saw of one request.
 
-    `reads` holds every read of the response body as (ns, bytes), transfer coding removed. `error_kind` is
-    None for a complete response, whatever its HTTP status; docs/errors.md lists the kinds.
+    `queued_ns` is the wait for a place under a cap on requests in flight, `connect_ns` the set-up of the
+    connection and `tls_ns` the TLS part of it. `reads` holds every read of the response body as (ns, bytes),
+    transfer coding removed. `error_kind` is None for a complete response, whatever its HTTP status;
+    docs/errors.md lists the kinds.
     """
 
     level: int
@@ -96,6 +98,7 @@ class Exchange:
     reads: list[tuple[int, bytes]] = field(default_factory=list)
     error_kind: str | None = None
     error_detail: str | None = None
+    queued_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -135,6 +138,7 @@ class Result:
     count_source: CountSource | None
     cost_nano_usd: int | None
     arrivals_ns: list[int]
+    queued_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

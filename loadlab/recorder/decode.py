@@ -34,6 +34,7 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         warmup=exchange.warmup,
         planned_ns=exchange.planned_ns,
         sent_ns=exchange.sent_ns,
+        queued_ns=exchange.queued_ns,
         connect_ns=exchange.connect_ns,
         tls_ns=exchange.tls_ns,
         reused=exchange.reused,

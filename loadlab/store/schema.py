@@ -1,5 +1,5 @@
 """The tables. Times are integer nanoseconds: `*_at_ns` is UTC epoch, every other `*_ns` is an offset from the
-run's anchor (`run.started_at_ns`), except `connect_ns` and `tls_ns`, which are lengths of time.
+run's anchor (`run.started_at_ns`), except `queued_ns`, `connect_ns` and `tls_ns`, which are lengths.
 
 Money is integer nano-USD. Unknown is NULL, never 0. JSON only for what is not queried.
 """
@@ -72,6 +72,7 @@ request = sa.Table(
     sa.Column("warmup", sa.Boolean, nullable=False),
     sa.Column("planned_ns", Int, nullable=False),
     sa.Column("sent_ns", Int),
+    sa.Column("queued_ns", Int, nullable=False),
     sa.Column("connect_ns", Int, nullable=False),
     sa.Column("tls_ns", Int, nullable=False),
     sa.Column("reused", sa.Boolean, nullable=False),

@@ -69,6 +69,7 @@ def request(
         "sent_ns": sent * MS,
         "connect_ns": connect * MS,
         "tls_ns": 0,
+        "queued_ns": 0,
         "reused": connect == 0,
         "retries": 0,
         "first_byte_ns": first * MS,

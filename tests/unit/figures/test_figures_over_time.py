@@ -20,7 +20,7 @@ def requests(n: int = 10, failed: tuple[int, ...] = (), kind: str = "timeout") -
     at = np.arange(n) * S
     return pd.DataFrame(
         {
-            "level": 0, "warmup": False, "planned_ns": at, "sent_ns": at, "connect_ns": 0,
+            "level": 0, "warmup": False, "planned_ns": at, "sent_ns": at, "connect_ns": 0, "queued_ns": 0,
             "reused": True, "retries": 0,
             "first_token_ns": at + 0.1 * S, "last_token_ns": at + 0.4 * S, "done_ns": at + 0.5 * S,
             "output_tokens": 4.0, "error_kind": [kind if place in failed else None for place in range(n)],

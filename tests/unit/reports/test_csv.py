@@ -20,7 +20,7 @@ _TEXT = ("run_id", "error_kind", "error_detail", "finish_reason", "count_source"
 def row(**changes: Any) -> dict[str, Any]:
     return {
         "run_id": "run-1", "worker": 0, "seq": 0, "level": 0, "warmup": False, "planned_ns": 0,
-        "sent_ns": 2 * MS, "connect_ns": 1 * MS, "tls_ns": 0, "reused": False, "retries": 0,
+        "sent_ns": 2 * MS, "connect_ns": 1 * MS, "queued_ns": 0, "tls_ns": 0, "reused": False, "retries": 0,
         "first_token_ns": 52 * MS, "last_token_ns": 72 * MS, "done_ns": 80 * MS, "status": 200,
         "finish_reason": "stop", "max_tokens": 100, "prompt_tokens": 10, "output_tokens": 3, "chunks": 3,
         "count_source": "usage", **changes,

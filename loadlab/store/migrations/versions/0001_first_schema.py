@@ -73,6 +73,7 @@ def upgrade() -> None:
         sa.Column("warmup", sa.Boolean(), nullable=False),
         sa.Column("planned_ns", Int, nullable=False),
         sa.Column("sent_ns", Int, nullable=True),
+        sa.Column("queued_ns", Int, nullable=False),
         sa.Column("connect_ns", Int, nullable=False),
         sa.Column("tls_ns", Int, nullable=False),
         sa.Column("reused", sa.Boolean(), nullable=False),
