@@ -29,7 +29,25 @@ Users = Annotated[
     typer.Option(help="Closed loop: users, each with one request at a time; 1,2,4 makes three levels."),
 ]
 Rate = Annotated[str | None, typer.Option(help="Open loop: requests per second; 1,2,4 makes three levels.")]
-Arrivals = Annotated[str | None, typer.Option(help="Open loop: poisson (default) or constant gaps.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Open loop: a rate that changes, such as 0s:2,30s:20,60s:20; straight lines between."),
+]
+Trace = Annotated[
+    str | None, typer.Option(help="Open loop: arrivals and lengths of a JSON-lines file.", metavar="FILE")
+]
+Speed = Annotated[float | None, typer.Option(help="Play the trace this many times as fast.")]
+Shape = Annotated[
+    bool, typer.Option("--shape", help="Closed loop: users by the scenario's own LoadTestShape.")
+]
+Arrivals = Annotated[str | None, typer.Option(help="Open loop gaps: poisson (default), constant or gamma.")]
+Cv = Annotated[float | None, typer.Option(help="Coefficient of variation of gamma gaps; Poisson's is 1.")]
+MaxInFlight = Annotated[
+    int | None,
+    typer.Option(help="Open loop: cap on requests under way; later ones wait, and that is reported."),
+]
+Spread = Annotated[str | None, typer.Option(help="Closed loop: users start over this time, not at once.")]
+Think = Annotated[str | None, typer.Option(help="Closed loop: wait between a user's requests.")]
 Requests = Annotated[int | None, typer.Option(help="Requests per level.")]
 Duration = Annotated[
     str | None, typer.Option(help="Length of a level, such as 30s. Default without --requests.")

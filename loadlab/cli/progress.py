@@ -57,7 +57,8 @@ def line(progress: Progress) -> str:
     if level.requests:
         far = f"{progress.done} of {level.requests} requests"
     else:
-        far = f"{progress.elapsed_s:.0f} of {level.duration_s:g} s, {progress.done} done"
+        whole = "" if level.duration_s is None else f" of {level.duration_s:g}"
+        far = f"{progress.elapsed_s:.0f}{whole} s, {progress.done} done"
     return (
         f"level {level.index + 1}/{progress.levels} ({offered(level)}): {far}, "
         f"{progress.sent - progress.done} in flight, {progress.failed} failed, "
@@ -68,5 +69,7 @@ def line(progress: Progress) -> str:
 def offered(level: Level) -> str:
     """The load of a level in words."""
     if level.rate is not None:
-        return f"{level.rate:g} req/s {level.arrivals}"
+        return f"{level.rate:.3g} req/s {level.arrivals}" + (" profile" if level.profile else "")
+    if level.users is None:
+        return "the scenario's shape"
     return f"{level.users} user" + ("s" if level.users != 1 else "")

@@ -26,7 +26,15 @@ def run(
     model: options.Model = None,
     users: options.Users = None,
     rate: options.Rate = None,
+    profile: options.Profile = None,
+    trace: options.Trace = None,
+    speed: options.Speed = None,
+    shape: options.Shape = False,
     arrivals: options.Arrivals = None,
+    cv: options.Cv = None,
+    max_in_flight: options.MaxInFlight = None,
+    spread: options.Spread = None,
+    think: options.Think = None,
     requests: options.Requests = None,
     duration: options.Duration = None,
     warmup: options.Warmup = "0s",
@@ -67,12 +75,20 @@ def run(
     dialects.get(where.dialect)
     path = spec.find_scenario(scenario)
     levels = spec.levels(
-        numbers("users", users, int),
-        numbers("rate", rate, float),
-        arrivals,
-        requests,
-        seconds(duration),
-        parse_duration(warmup),
+        users=numbers("users", users, int),
+        rates=numbers("rate", rate, float),
+        profile=profile,
+        trace=trace,
+        speed=speed,
+        shape=shape,
+        arrivals=arrivals,
+        cv=cv,
+        max_in_flight=max_in_flight,
+        spread_s=seconds(spread),
+        think_s=seconds(think),
+        requests=requests,
+        duration_s=seconds(duration),
+        warmup_s=parse_duration(warmup),
     )
     limits = {
         "timeout_s": parse_duration(timeout),
@@ -101,7 +117,8 @@ def run(
 
 @functools.wraps(run)
 def sweep(users: str | None = None, rate: str | None = None, **given: Any) -> None:
-    run(users=users or (None if rate else _SWEEP), rate=rate, **given)
+    other = rate or any(given[kind] for kind in ("profile", "trace", "shape"))
+    run(users=users or (None if other else _SWEEP), rate=rate, **given)
 
 
 sweep.__doc__ = f"""Run SCENARIO at several levels of load.

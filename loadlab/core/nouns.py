@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Verdict = Literal["VALID", "SUSPECT", "INVALID"]
 RunState = Literal["running", "finished", "interrupted"]
-Arrivals = Literal["closed", "poisson", "constant"]
+Arrivals = Literal["closed", "shape", "poisson", "constant", "gamma", "trace"]
 CountSource = Literal["usage", "chunks"]
 
 
@@ -154,10 +154,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One step of offered load: `users` in a closed loop, or `rate` requests/s in an open one.
+    """One step of offered load: `users` in a closed loop, or `rate` requests/s (the mean) in an open one.
 
-    It ends after `requests` requests or `duration_s` seconds, whichever is first; one of them is given.
-    Requests planned in the first `warmup_s` seconds are recorded and kept out of every metric.
+    It ends after `requests` requests or `duration_s` seconds, whichever is first. Requests planned in the
+    first `warmup_s` seconds are recorded and kept out of every metric.
+
+    Closed loop: users start over `spread_s` and wait `think_s` between requests; with arrivals "shape" their
+    number is the scenario's own. Open loop: `cv` is the coefficient of variation of gamma gaps, `profile` a
+    rate that changes ("0s:2,30s:20"), `trace` a file of arrival times played at `speed`; `max_in_flight` caps
+    the requests under way, and later arrivals wait their turn.
     """
 
     index: int
@@ -167,6 +172,13 @@ class Level:
     requests: int | None = None
     duration_s: float | None = None
     warmup_s: float = 0.0
+    spread_s: float | None = None
+    think_s: float | None = None
+    cv: float | None = None
+    profile: str | None = None
+    trace: str | None = None
+    speed: float | None = None
+    max_in_flight: int | None = None
 
     @property
     def offered(self) -> dict[str, Any]:

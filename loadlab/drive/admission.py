@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Exchange, Level
 from loadlab.core.units import NS_PER_S
@@ -14,6 +16,7 @@ class Admission:
         "_deadline_ns",
         "_draining",
         "_left",
+        "_turns",
         "_warm_ns",
         "done",
         "failed",
@@ -35,6 +38,7 @@ class Admission:
         )
         self._warm_ns = started_ns + round(level.warmup_s * NS_PER_S)
         self._draining = False
+        self._turns = count()
         self.sent = self.done = self.failed = 0
 
     @property
@@ -57,6 +61,10 @@ class Admission:
     def drain(self) -> None:
         """Admits nothing from now on; what is in flight may finish."""
         self._draining = True
+
+    def next_turn(self) -> int:
+        """0 for the first user that asks, then 1, …"""
+        return next(self._turns)
 
     def enter(self) -> None:
         """Takes one request of the level's share."""

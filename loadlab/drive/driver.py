@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+
+from gevent.lock import Semaphore
 
 from loadlab import __version__, dialects
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Endpoint, Exchange, Request, Timeouts
-from loadlab.drive.admission import Admission
+from loadlab.drive.admission import Admission, share_of
 from loadlab.wire.auth import auth_headers
 from loadlab.wire.client import Client
 from loadlab.wire.trust import Trust
-from loadlab.workloads import Synthetic, Workload, share
+from loadlab.workloads import Replay, Synthetic, Workload, share
 
 
 class Driver:
@@ -37,19 +40,29 @@ class Driver:
         self.client = Client(headers, tls=Trust.of(endpoint))
         self.seed, self.worker, self.workers = seed, worker, workers
         self.admission: Admission | None = None
+        self._places: Semaphore | None = None
         self._sink = sink
         self._timeouts = timeouts
         self._max_tokens = max_tokens
         self._synthetic = Synthetic(prompt_tokens) if prompt_tokens else None
-        self._streams: dict[int, Iterator[Request]] = {}
+        self._replay: Replay | None = None
+        self._streams: dict[Workload, Iterator[Request]] = {}
         self._numbers = count()
+
+    def enter(self, admission: Admission) -> None:
+        """Begins a level."""
+        level = admission.level
+        cap = share_of(level.max_in_flight, self.worker, self.workers)
+        self.admission = admission
+        self._places = None if cap is None else Semaphore(cap)
+        self._replay = Replay(level.trace) if level.trace else None
 
     def next_request(self, workload: Workload) -> Request:
         """The next request of `workload`, with what the command line overrides."""
-        chosen = self._synthetic or workload
-        stream = self._streams.get(id(chosen))
+        chosen = self._synthetic or self._replay or workload
+        stream = self._streams.get(chosen)
         if stream is None:
-            stream = self._streams[id(chosen)] = share(chosen.requests(self.seed), self.worker, self.workers)
+            stream = self._streams[chosen] = share(chosen.requests(self.seed), self.worker, self.workers)
         request = next(stream)
         return request if self._max_tokens is None else replace(request, max_tokens=self._max_tokens)
 
@@ -57,10 +70,22 @@ class Driver:
         """Sends `request`, due at `planned_ns` (now, when None), and returns its finished exchange."""
         exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)
         try:
-            self.client.send(self.dialect.encode(self.endpoint, request), exchange, self._timeouts)
+            with self._place(exchange):
+                self.client.send(self.dialect.encode(self.endpoint, request), exchange, self._timeouts)
         finally:
             self._end(exchange)
         return exchange
+
+    @contextmanager
+    def _place(self, exchange: Exchange) -> Iterator[None]:
+        """One of the places that a cap on requests in flight leaves; the wait for it is kept."""
+        if self._places is None:
+            yield
+            return
+        asked_ns = now_ns()
+        with self._places:
+            exchange.queued_ns = now_ns() - asked_ns
+            yield
 
     def _begin(self, request: Request, planned_ns: int) -> Exchange:
         level, warmup = 0, False

@@ -13,14 +13,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from loadlab import __version__
+from loadlab import __version__, shapes
 from loadlab.core.clock import anchor
 from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.finder import beside
-from loadlab.core.nouns import Arrivals, Endpoint, Level, Run
+from loadlab.core.nouns import Endpoint, Level, Run
+from loadlab.core.trace import read as read_trace
 
 DEFAULT_DURATION_S = 30.0
-ARRIVALS = ("poisson", "constant")
+ARRIVALS = ("poisson", "constant", "gamma")
+_CLOSED, _OPEN = ("users", "shape"), ("rate", "profile", "trace")
+_GOES_WITH = {
+    "arrivals": ("rate", "profile"),
+    "cv": ("rate", "profile"),
+    "speed": ("trace",),
+    "max_in_flight": _OPEN,
+    "spread_s": ("users",),
+    "think_s": _CLOSED,
+}
 _POSITIVE = (
     "max_tokens", "prompt_tokens", "processes", "timeout_s", "connect_timeout_s", "first_byte_timeout_s",
     "stall_timeout_s",
@@ -49,39 +59,93 @@ def _scenario_folders() -> Iterable[Path]:
 
 
 def levels(
-    users: Sequence[int] | None,
-    rates: Sequence[float] | None,
-    arrivals: str | None,
-    requests: int | None,
-    duration_s: float | None,
-    warmup_s: float,
+    *,
+    users: Sequence[int] | None = None,
+    rates: Sequence[float] | None = None,
+    profile: str | None = None,
+    trace: str | None = None,
+    shape: bool = False,
+    **flags: Any,
 ) -> tuple[Level, ...]:
-    """One level for each entry of `users` or of `rates`. Raises UsageError for what makes no sense."""
-    if users and rates:
-        raise UsageError("--users and --rate exclude each other: users is a closed loop, rate an open one.")
-    if arrivals and not rates:
-        raise UsageError("--arrivals shapes an open loop; give --rate too, or drop it.")
-    if arrivals and arrivals not in ARRIVALS:
-        raise UnknownNameError("arrival process", arrivals, ARRIVALS)
+    """The levels of a run: one for each entry of `users` or `rates`, one for a profile, a trace or a shape.
+
+    `flags` are further fields of Level. Raises UsageError for what makes no sense.
+    """
+    kinds = {"users": users, "rate": rates, "profile": profile, "trace": trace, "shape": shape}
+    given = [name for name, value in kinds.items() if value]
+    if len(given) > 1:
+        raise UsageError(
+            f"--{given[0]} and --{given[1]} exclude each other: each says how much load there is."
+        )
+    kind = given[0] if given else "users"
+    flags = {name: value for name, value in flags.items() if value is not None}
+    _check(kind, users or (), rates or (), flags)
+    match kind:
+        case "rate":
+            return tuple(Level(index, rate=rate, **_open(flags)) for index, rate in enumerate(rates or ()))
+        case "profile":
+            return (_profiled(str(profile), flags),)
+        case "trace":
+            return (_traced(str(trace), flags),)
+        case "shape":
+            return (Level(0, arrivals="shape", **flags),)
+        case _:
+            flags = _ended(flags)
+            return tuple(Level(index, users=count, **flags) for index, count in enumerate(users or [1]))
+
+
+def _ended(flags: dict[str, Any]) -> dict[str, Any]:
+    """With an end: half a minute, unless a count or a duration was given."""
+    ends = "requests" in flags or "duration_s" in flags
+    return flags if ends else {**flags, "duration_s": DEFAULT_DURATION_S}
+
+
+def _open(flags: dict[str, Any]) -> dict[str, Any]:
+    return {"arrivals": "poisson", **_ended(flags)}
+
+
+def _profiled(profile: str, flags: dict[str, Any]) -> Level:
+    points = shapes.parse_profile(profile)
+    length_s = points[-1].at_s
+    flags = {"arrivals": "poisson", "duration_s": length_s, **flags}
+    return Level(0, rate=shapes.requests_in(points) / length_s, profile=profile, **flags)
+
+
+def _traced(path: str, flags: dict[str, Any]) -> Level:
+    rows = read_trace(path)
+    length_s = rows[-1].at_s / flags.get("speed", 1.0)
+    rate = len(rows) / length_s if length_s else float(len(rows))
+    return Level(0, rate=rate, arrivals="trace", trace=str(Path(path).resolve()), **flags)
+
+
+def _check(kind: str, users: Sequence[int], rates: Sequence[float], flags: dict[str, Any]) -> None:
+    """Refuses flags that are out of range or do not go with the kind of load."""
     for name, values in (("users", users), ("rate", rates)):
-        if bad := [value for value in values or () if value <= 0]:
+        if bad := [value for value in values if value <= 0]:
             raise UsageError(f"--{name} {bad[0]:g} is no load; it must be more than 0.")
-    _positive("requests", requests)
-    _positive("duration", duration_s)
-    if duration_s is None and requests is None:
-        duration_s = DEFAULT_DURATION_S
+    for name in ("requests", "duration_s", "cv", "speed", "max_in_flight", "spread_s"):
+        _positive(name, flags.get(name))
+    for name, kinds in _GOES_WITH.items():
+        if name in flags and kind not in kinds:
+            raise UsageError(
+                f"--{_flag(name)} does not go with --{kind}; it goes with --{' or --'.join(kinds)}."
+            )
+    if flags.get("arrivals", "poisson") not in ARRIVALS:
+        raise UnknownNameError("arrival process", flags["arrivals"], ARRIVALS)
+    if (flags.get("arrivals") == "gamma") != ("cv" in flags):
+        raise UsageError("--arrivals gamma and --cv go together: --cv 2 makes gaps burstier than Poisson's.")
+    warmup_s, duration_s = flags.get("warmup_s", 0.0), flags.get("duration_s")
     if duration_s is not None and warmup_s >= duration_s:
         raise UsageError(f"--warmup {warmup_s:g}s leaves nothing of --duration {duration_s:g}s to measure.")
-    common: dict[str, Any] = {"requests": requests, "duration_s": duration_s, "warmup_s": warmup_s}
-    if rates:
-        process: Arrivals = "constant" if arrivals == "constant" else "poisson"
-        return tuple(Level(index, rate=rate, arrivals=process, **common) for index, rate in enumerate(rates))
-    return tuple(Level(index, users=count, **common) for index, count in enumerate(users or [1]))
 
 
 def _positive(name: str, value: float | None) -> None:
     if value is not None and value <= 0:
-        raise UsageError(f"--{name} {value:g} asks for nothing; it must be more than 0.")
+        raise UsageError(f"--{_flag(name)} {value:g} asks for nothing; it must be more than 0.")
+
+
+def _flag(name: str) -> str:
+    return name.removesuffix("_s").replace("_", "-")
 
 
 def build(path: Path, endpoint: Endpoint, steps: tuple[Level, ...], *, seed: int | None, **asked: Any) -> Run:
@@ -90,7 +154,11 @@ def build(path: Path, endpoint: Endpoint, steps: tuple[Level, ...], *, seed: int
     Without a seed one is drawn, and stored, so that the run can be repeated.
     """
     for name in _POSITIVE:
-        _positive(name.removesuffix("_s").replace("_", "-"), asked.get(name))
+        _positive(name, asked.get(name))
+    for level in steps:
+        cap, processes = level.max_in_flight, asked.get("processes", 1)
+        if cap is not None and cap < processes:
+            raise UsageError(f"--max-in-flight {cap} leaves some of --processes {processes} with none.")
     clock_ns, started_at_ns = anchor()
     return Run(
         id=time.strftime("%Y%m%d-%H%M%S-", time.gmtime(started_at_ns // 10**9)) + secrets.token_hex(2),

@@ -11,11 +11,11 @@ from locust.exception import StopUser
 from locust.user.task import DefaultTaskSet
 
 from loadlab.core.clock import now_ns
-from loadlab.core.nouns import Exchange, Request
+from loadlab.core.nouns import Exchange, Level, Request
 from loadlab.core.units import NS_PER_S
 from loadlab.drive.driver import Driver
 from loadlab.drive.plain import driver_for
-from loadlab.shapes import arrivals
+from loadlab.shapes import arrivals, schedule_seed
 from loadlab.workloads import Prompts, Workload
 
 
@@ -36,6 +36,9 @@ class StreamUser(User):  # type: ignore[misc]
         super().__init__(environment)
         self.driver: Driver = driver_for(environment, self)
         self._planned_ns: int | None = None
+        if (level := self._level) and level.think_s is not None:
+            think_s = level.think_s
+            self.wait_time = lambda: think_s
 
     def next_request(self) -> Request:
         """The next request of this user's workload."""
@@ -51,18 +54,33 @@ class StreamUser(User):  # type: ignore[misc]
 
     def start(self, group: Group) -> gevent.Greenlet:
         """Locust's way of starting a user; in an open loop the one user it starts dispatches arrivals."""
-        admission = self.driver.admission
-        if admission is None or admission.level.rate is None:
+        level = self._level
+        if level is None or (level.rate is None and level.spread_s is None):
             return super().start(group)
         self._group = group
-        self._greenlet = group.spawn(self._dispatch)
+        self._greenlet = group.spawn(self._start_late if level.rate is None else self._dispatch)
         return self._greenlet
+
+    @property
+    def _level(self) -> Level | None:
+        return self.driver.admission.level if self.driver.admission else None
+
+    def _start_late(self) -> None:
+        """A user whose turn comes while the users of the level start one after the other."""
+        admission = self.driver.admission
+        assert admission
+        assert admission.level.spread_s
+        assert admission.level.users
+        turn = admission.next_turn() * self.driver.workers + self.driver.worker
+        delay_s = admission.level.spread_s * turn / admission.level.users
+        _sleep_until(admission.started_ns + round(delay_s * NS_PER_S))
+        self.run()
 
     def _dispatch(self) -> None:
         """Starts every arrival of the level at its planned time, late ones at once and none skipped."""
         driver, admission = self.driver, self.driver.admission
         assert admission is not None
-        seed = driver.seed * 1_000_003 + admission.level.index
+        seed = schedule_seed(driver.seed, admission.level.index)
         visitors = Group()
         try:
             for number, offset in enumerate(arrivals(admission.level, seed)):

@@ -16,8 +16,8 @@ import traceback
 from typing import Any
 
 import gevent
-import locust  # noqa: F401  before the rest: it monkey-patches what they use
 from gevent import socket
+from locust import LoadTestShape  # before the rest: locust monkey-patches what they use
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
@@ -33,6 +33,7 @@ from loadlab.drive.user import StreamUser
 from loadlab.recorder.link import RecorderLink
 
 _POLL_S = 0.02
+_SHAPE_S = 1.0
 _PROGRESS_S = 0.25
 
 
@@ -42,6 +43,7 @@ class Worker:
     def __init__(self, run: Run, index: int, count: int, control: Channel, link: RecorderLink) -> None:
         self._control, self._link = control, link
         self._index, self._count = index, count
+        self._timeout_s = run.timeout_s
         self._driver = Driver(
             run.endpoint,
             self._sink,
@@ -52,7 +54,8 @@ class Worker:
             worker=index,
             workers=count,
         )
-        self._environment = Environment(user_classes=_users(run), host=run.endpoint.url)
+        users, self._shapes = _load(run)
+        self._environment = Environment(user_classes=users, host=run.endpoint.url)
         self._environment.loadlab_driver = self._driver
         self._environment.events.user_error.add_listener(self._scenario_broke)
         self._runner = self._environment.create_local_runner()
@@ -85,22 +88,51 @@ class Worker:
 
     def _run_level(self, level: Level, start_ns: int) -> None:
         share = share_of(level.requests, self._index, self._count)
-        users = 1 if level.users is None else share_of(level.users, self._index, self._count) or 0
-        admission = self._driver.admission = Admission(level, start_ns, share)
+        admission = Admission(level, start_ns, share)
+        self._driver.enter(admission)
         # A collection of the whole heap takes longer than a token: none while the level runs.
         gc.collect()
         gc.freeze()
         gc.disable()
         gevent.sleep(max(0.0, (start_ns - now_ns()) / NS_PER_S))
-        if users:
-            self._runner.start(users, spawn_rate=users)
-            while not admission.over:
-                gevent.sleep(_POLL_S)
-            self._runner.stop()
+        if level.arrivals == "shape":
+            self._follow_shape(admission)
+        else:
+            self._start_users(admission)
         gc.enable()
         gc.unfreeze()
         self._report(admission)
         self._control.send(**{"is": "level_done", "level": level.index})
+
+    def _start_users(self, admission: Admission) -> None:
+        level = admission.level
+        # An open loop has one user a worker, who sends no request but lets the arrivals in.
+        users = 1 if level.rate is not None else share_of(level.users, self._index, self._count)
+        if users:
+            self._runner.start(users, spawn_rate=users)
+            self._wait_until_over(admission)
+            self._runner.stop()
+
+    def _wait_until_over(self, admission: Admission) -> None:
+        while not admission.over:
+            gevent.sleep(_POLL_S)
+
+    def _follow_shape(self, admission: Admission) -> None:
+        """Asks the scenario's shape every second for its users, of which this worker starts its part."""
+        shape = self._shapes[0]
+        shape.runner = self._runner
+        shape.reset_time()
+        # A user whom the shape takes away reads its answer to the end first.
+        self._environment.stop_timeout = self._timeout_s
+        while admission.open and (tick := shape.tick()):
+            users, rate = share_of(tick[0], self._index, self._count) or 0, tick[1]
+            if users != self._runner.target_user_count:
+                self._runner.start(users, spawn_rate=max(1, users, rate))
+            gevent.sleep(_SHAPE_S)
+        admission.drain()
+        self._wait_until_over(admission)
+        self._environment.stop_timeout = 0
+        self._runner.stop()
 
     def _cut(self) -> None:
         if self._driver.admission:
@@ -140,20 +172,20 @@ class Worker:
         self._cut()
 
 
-def _users(run: Run) -> list[type[StreamUser]]:
-    """The scenario's user classes. Raises UsageError when it cannot be imported or has none of ours."""
+def _load(run: Run) -> tuple[list[type[StreamUser]], list[LoadTestShape]]:
+    """The scenario's users and shapes. Raises UsageError when it cannot be loaded or lacks what is asked."""
+    path = run.scenario_path
     try:
-        classes = load_locustfile(run.scenario_path)[0]
+        classes, shapes = load_locustfile(path)
     except Exception as error:
-        raise UsageError(
-            f"scenario '{run.scenario_path}' cannot be loaded: {type(error).__name__}: {error}."
-        ) from error
+        words = f"{type(error).__name__}: {error}"
+        raise UsageError(f"scenario '{path}' cannot be loaded: {words}.") from error
     users = [user for user in classes.values() if issubclass(user, StreamUser)]
     if not users:
-        raise UsageError(
-            f"scenario '{run.scenario_path}' has no StreamUser; subclass loadlab.drive.StreamUser in it."
-        )
-    return users
+        raise UsageError(f"scenario '{path}' has no StreamUser; subclass loadlab.drive.StreamUser in it.")
+    if not shapes and any(level.arrivals == "shape" for level in run.levels):
+        raise UsageError(f"scenario '{path}' has no LoadTestShape; define one in it, or give --users.")
+    return users, shapes
 
 
 def _complain(control: Channel, error: LoadlabError) -> None:

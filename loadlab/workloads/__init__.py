@@ -11,9 +11,10 @@ from typing import Protocol
 
 from loadlab.core.nouns import Request
 from loadlab.workloads.prompts import Prompts
+from loadlab.workloads.replay import Replay
 from loadlab.workloads.synthetic import Synthetic
 
-__all__ = ["Prompts", "Synthetic", "Workload", "share"]
+__all__ = ["Prompts", "Replay", "Synthetic", "Workload", "share"]
 
 
 class Workload(Protocol):

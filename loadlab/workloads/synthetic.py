@@ -35,5 +35,10 @@ class Synthetic:
         """An endless stream of fresh word sequences."""
         chance = random.Random(seed)
         while True:
-            text = " ".join(chance.choices(_WORDS, k=self.prompt_tokens))
-            yield Request((Message("user", text),), max_tokens=self.max_tokens, temperature=self.temperature)
+            yield words(chance, self.prompt_tokens, max_tokens=self.max_tokens, temperature=self.temperature)
+
+
+def words(chance: random.Random, count: int, *, max_tokens: int, temperature: float = 0.0) -> Request:
+    """A chat request whose prompt is `count` random words."""
+    text = " ".join(chance.choices(_WORDS, k=count))
+    return Request((Message("user", text),), max_tokens=max_tokens, temperature=temperature)

@@ -9,8 +9,7 @@ from loadlab.drive import spec
 
 
 def levels(**given: Any) -> tuple[Level, ...]:
-    nothing: dict[str, Any] = dict.fromkeys(("users", "rates", "arrivals", "requests", "duration_s"))
-    return spec.levels(**{**nothing, "warmup_s": 0.0, **given})
+    return spec.levels(**{"warmup_s": 0.0, **given})
 
 
 def test_one_user_for_half_a_minute_unless_told_otherwise() -> None:
@@ -31,14 +30,44 @@ def test_a_level_for_each_entry() -> None:
         ({"rates": [-1.5]}, "--rate -1.5 is no load"),
         ({"requests": 0}, "--requests 0"),
         ({"duration_s": 0.0}, "--duration 0"),
-        ({"arrivals": "poisson"}, "give --rate"),
+        ({"arrivals": "poisson"}, "--arrivals does not go with --users"),
         ({"rates": [1.0], "arrivals": "poison"}, "did you mean 'poisson'"),
+        ({"rates": [1.0], "arrivals": "gamma"}, "--cv go together"),
+        ({"rates": [1.0], "cv": 2.0}, "--cv go together"),
+        ({"rates": [1.0], "arrivals": "gamma", "cv": -1.0}, "--cv -1"),
+        ({"rates": [1.0], "think_s": 1.0}, "--think does not go with --rate"),
+        ({"users": [1], "max_in_flight": 3}, "--max-in-flight does not go with --users"),
+        ({"rates": [1.0], "speed": 2.0}, "--speed does not go with --rate"),
+        ({"profile": "0s:1,9s:2", "users": [3]}, "exclude each other"),
+        ({"profile": "nonsense"}, "0s:2,30s:20"),
+        ({"trace": "/no/such/file"}, "/no/such/file"),
         ({"duration_s": 5.0, "warmup_s": 5.0}, "leaves nothing"),
     ],
 )
 def test_contradictions_are_refused_in_words(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         levels(**given)
+
+
+def test_a_profile_is_one_level_of_its_mean_rate_and_length() -> None:
+    assert levels(profile="0s:10,10s:30") == (
+        Level(0, rate=20.0, arrivals="poisson", profile="0s:10,10s:30", duration_s=10.0),
+    )
+
+
+def test_a_trace_is_one_level_of_its_rate(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"timestamp": {at}}}\n' for at in (0, 500, 1000, 1500, 2000)))
+    (level,) = levels(trace=str(path), speed=2.0)
+    assert (level.arrivals, level.rate, level.speed, level.trace) == ("trace", 5.0, 2.0, str(path))
+
+
+def test_a_cap_leaves_every_process_a_place() -> None:
+    with pytest.raises(UsageError, match="leaves some of --processes 4"):
+        spec.build(
+            spec.find_scenario("chat"), Endpoint("http://h/v1", "m"), levels(rates=[1.0], max_in_flight=3),
+            seed=1, timeout_s=60.0, processes=4,
+        )  # fmt: skip
 
 
 def test_a_scenario_by_name_by_path_and_by_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from loadlab.core.errors import UnknownNameError, UsageError
-from loadlab.workloads import Prompts, Synthetic, Workload, share
+from loadlab.workloads import Prompts, Replay, Synthetic, Workload, share
 
 WORKLOADS: list[Workload] = [Prompts("everyday"), Synthetic(50)]
 
@@ -64,3 +64,14 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path.write_text('{"prompt": "a"}\n\n{"prompt": "b"}\n')
     texts = {request.messages[0].content for request in islice(Prompts(str(path)).requests(1), 2)}
     assert texts == {"a", "b"}
+
+
+def test_a_replay_has_the_lengths_of_its_trace(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    path.write_text(
+        '{"timestamp": 0, "input_length": 7, "output_length": 3}\n'
+        '{"timestamp": 9, "input_length": 2, "output_length": 5}'
+    )
+    requests = list(islice(Replay(str(path)).requests(1), 4))
+    assert [len(request.messages[0].content.split()) for request in requests] == [7, 2, 7, 2]
+    assert [request.max_tokens for request in requests] == [3, 5, 3, 5]
