@@ -72,8 +72,9 @@ def _kinds(tree: ast.Module) -> list[str]:
                 value=ast.Tuple(elts=[kind, *_]),
             ):
                 found.append(kind)
-            case ast.Assign(targets=[ast.Name(id="kind")], value=ast.IfExp(body=one, orelse=other)):
-                found += [one, other]
+            case ast.Try() if "ConnectError(kind" in ast.unparse(node):
+                choices = [part for part in ast.walk(node) if isinstance(part, ast.IfExp)]
+                found += [end for choice in choices for end in (choice.body, choice.orelse)]
             case ast.FunctionDef(name="_outcome"):
                 found += [
                     kind.elts[0] for kind in ast.walk(node) if isinstance(kind, ast.Tuple) and kind.elts
