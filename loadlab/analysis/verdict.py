@@ -22,6 +22,7 @@ FAILED_SUSPECT, FAILED_INVALID = 0.01, 0.50
 RATE_SLACK = 0.02
 
 _SEVERITY: tuple[Verdict, ...] = ("VALID", "SUSPECT", "INVALID")
+_LOST = re.compile(r"^(.+) was lost during the run (\(.+?\)): ")
 _DROPPED = re.compile(r"arrivals?\b.*\bdropped|dropped\b.*\barrivals?", re.IGNORECASE)
 
 
@@ -147,6 +148,12 @@ def dropped_in_notes(stored: Stored, levels: Sequence[LevelSummary]) -> str | No
     return f"{'; '.join(dropped)}, limit 0" if open_loop and dropped else None
 
 
+def lost_generator(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    """Less load than asked for, and the slow requests of the moment of loss are missing."""
+    lost = [f"{found[1]} {found[2]}" for note in stored.notes if (found := _LOST.match(note))]
+    return f"lost during the run: {', '.join(lost)}, limit 0" if lost else None
+
+
 LEVEL_RULES: tuple[tuple[Verdict, Callable[[LevelSummary], str | None]], ...] = (
     ("INVALID", no_success),
     ("INVALID", late_generator),
@@ -164,6 +171,7 @@ RUN_RULES: tuple[tuple[Verdict, Callable[[Stored, Sequence[LevelSummary]], str |
     ("INVALID", nothing_recorded),
     ("INVALID", dropped_in_notes),
     ("SUSPECT", interrupted),
+    ("SUSPECT", lost_generator),
 )
 
 

@@ -39,6 +39,7 @@ class Driver:
         headers = {"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)}
         self.client = Client(headers, tls=Trust.of(endpoint))
         self.seed, self.worker, self.workers = seed, worker, workers
+        self._number = worker
         self.admission: Admission | None = None
         self._places: Semaphore | None = None
         self._sink = sink
@@ -93,7 +94,7 @@ class Driver:
             self.admission.enter()
             level, warmup = self.admission.level.index, self.admission.warming(planned_ns)
         return Exchange(
-            level, self.worker, next(self._numbers), planned_ns, warmup=warmup, max_tokens=request.max_tokens
+            level, self._number, next(self._numbers), planned_ns, warmup=warmup, max_tokens=request.max_tokens
         )
 
     def _end(self, exchange: Exchange) -> None:

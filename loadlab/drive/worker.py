@@ -80,6 +80,9 @@ class Worker:
 
     def _carry_out(self, message: dict[str, Any]) -> None:
         if message["do"] == "level":
+            # The place of a level closes the gaps that lost workers left; rows keep this worker's number.
+            self._index = self._driver.worker = message["index"]
+            self._count = self._driver.workers = message["count"]
             gevent.spawn(self._run_level, Level(**message["level"]), message["start_ns"])
         elif message["do"] == "drain" and self._driver.admission:
             self._driver.admission.drain()

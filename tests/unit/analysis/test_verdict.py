@@ -183,6 +183,13 @@ def test_an_interrupted_run_is_suspect() -> None:
     assert found.run["reasons"] == ["interrupted: 1 of 1 levels complete, 1 measured requests kept"]
 
 
+def test_a_lost_load_worker_makes_a_run_suspect() -> None:
+    note = "load worker 1 was lost during the run (signal 9): what it had finished is kept"
+    found = summary(handmade.request(), notes=[note, "the recorder was lost during the run (signal 9)"])
+    assert found.run["verdict"] == "SUSPECT"
+    assert found.run["reasons"] == ["lost during the run: load worker 1 (signal 9), limit 0"]
+
+
 def test_a_run_without_any_level_is_invalid() -> None:
     requests = handmade.requests()
     found = summarise(handmade.run(), handmade.levels().iloc[:0], requests, handmade.gaps(requests))
@@ -216,4 +223,6 @@ def test_achieved_rate_is_counted_from_sends() -> None:
 
 
 def test_run_rules_are_all_tried_above() -> None:
-    assert [rule.__name__ for _, rule in RUN_RULES] == ["nothing_recorded", "dropped_in_notes", "interrupted"]
+    assert [rule.__name__ for _, rule in RUN_RULES] == [
+        "nothing_recorded", "dropped_in_notes", "interrupted", "lost_generator",
+    ]  # fmt: skip
