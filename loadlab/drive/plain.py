@@ -68,7 +68,8 @@ def _plain_driver(environment: Any, user: StreamUser) -> Driver:
     return Driver(
         endpoint,
         lambda exchange: _report(environment, endpoint, exchange),
-        seed=options.seed,
+        # Locust's workers do not know how many they are: each has a stream of its own.
+        seed=options.seed + max(0, getattr(environment.runner, "worker_index", 0)),
         timeouts=Timeouts(total_s=parse_duration(options.request_timeout)),
         max_tokens=options.max_tokens,
         prompt_tokens=options.prompt_tokens,

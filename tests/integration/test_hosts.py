@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +51,12 @@ def newest(url: str) -> Any:
     with store.open(url) as database:
         run = database.run("latest")
         return run, database.levels(run.id), database.requests(run.id)
+
+
+def served(sim: Sim) -> int:
+    """How many requests the server has answered, as it counts itself."""
+    found = re.findall(r"^vllm:request_success_total(?:{.*})? (\S+)$", sim.get("/metrics"), re.M)
+    return int(sum(map(float, found)))
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -105,3 +114,35 @@ def test_a_run_without_any_load_worker_is_interrupted(sim: Sim, tmp_path: Path) 
     assert run.state == "interrupted"
     assert "nobody was left to send requests" in run.notes
     assert document["levels"][0]["requests"]["sent"] == len(rows) >= 12
+
+
+def test_locusts_own_master_and_workers_show_token_metrics(
+    sim: Sim, tmp_path: Path, repository: Path, free_port: int
+) -> None:
+    scenario = repository / "scenarios" / "chat.py"
+    locust = [sys.executable, "-m", "locust", "-f", str(scenario)]
+    before = served(sim)
+    workers = [
+        subprocess.Popen(
+            [*locust, "--worker", "--master-port", str(free_port)], cwd=tmp_path, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    try:
+        done = subprocess.run(
+            [*locust, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(free_port),
+             "--host", sim.url, "--headless", "--expect-workers", "2", "-u", "4", "-r", "4", "-t", "3s",
+             "--max-tokens", "10", "--csv", "out", "--stop-timeout", "2"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        logs = [worker.communicate(timeout=20)[1] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert done.returncode == 0, (done.stderr, logs)
+    with (tmp_path / "out_stats.csv").open() as file:
+        rows = {row["Type"]: row for row in csv.DictReader(file)}
+    assert {"POST", "TTFT", "ITL", "tok/s"} <= set(rows)
+    assert int(rows["POST"]["Request Count"]) == served(sim) - before > 20
+    assert 50 <= float(rows["TTFT"]["Median Response Time"]) < 70
+    assert 'All users spawned: {"Chat": 4}' in done.stderr
