@@ -78,3 +78,17 @@ MetricsUrl = Annotated[
         help="Prometheus page of the server; 'none' for none. Default: /metrics of a loopback server."
     ),
 ]
+Hosts = Annotated[
+    int | None,
+    typer.Option(help="Load comes from so many other hosts, each running `loadlab worker`.", metavar="N"),
+]
+Bind = Annotated[
+    str, typer.Option(help="With --hosts: where this one listens for them.", metavar="HOST:PORT")
+]
+AllowRemote = Annotated[
+    bool, typer.Option("--allow-remote", help="Let --bind be open to a network you trust.")
+]
+Collect = Annotated[
+    bool,
+    typer.Option("--collect", help="With --hosts: each host records for itself and hands over at the end."),
+]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
 from loadlab.cli import options
+from loadlab.cli.output import say
 from loadlab.core import config
 from loadlab.core.errors import ExitCode, UsageError
 from loadlab.core.nouns import Endpoint, Run
 from loadlab.core.units import parse_duration
+
+if TYPE_CHECKING:
+    from loadlab.drive.hosts import Hosts
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SWEEP = "1,2,4,8"
@@ -55,6 +59,10 @@ def run(
     price: options.PriceName = None,
     label: options.Label = "",
     metrics_url: options.MetricsUrl = None,
+    hosts: options.Hosts = None,
+    bind: options.Bind = "127.0.0.1:5557",
+    allow_remote: options.AllowRemote = False,
+    collect: options.Collect = False,
     db: options.Db = None,
     json: options.Json = False,
 ) -> None:
@@ -112,7 +120,9 @@ def run(
         label=label,
         metrics_url=metrics_page(metrics_url, where.url),
     )
-    execute(asked, config.store_url(db), json)
+    place = config.store_url(db)
+    others = load_hosts(hosts, bind, allow_remote, collect, place) if hosts is not None else None
+    execute(asked, place, json, others)
 
 
 @functools.wraps(run)
@@ -158,13 +168,27 @@ def override(where: Endpoint, **flags: Any) -> Endpoint:
     return replace(where, **{name: value for name, value in flags.items() if value})
 
 
-def execute(asked: Run, place: str, as_json: bool) -> None:
+def load_hosts(count: int, bind: str, allow_remote: bool, collect: bool, place: str) -> Hosts:
+    """The hosts that will carry the load. Raises UsageError, also for a database they cannot share."""
+    from loadlab import store
+    from loadlab.drive.hosts import Hosts
+
+    if place.startswith("sqlite") and not collect:
+        raise UsageError(
+            "--hosts needs a database that all of them reach: give --db postgresql://USER@HOST/NAME, "
+            "or --collect to have each host's records brought here at the end."
+        )
+    store.open(place).close()  # better said now than after the hosts have come
+    return Hosts(count, bind, allow_remote=allow_remote, collect=collect, announce=say)
+
+
+def execute(asked: Run, place: str, as_json: bool, hosts: Hosts | None = None) -> None:
     """Runs, judges and prints; leaves with the exit code of the verdict."""
     from loadlab.cli.progress import Show
     from loadlab.drive.lifecycle import Supervisor
 
     with Show(asked) as show:
-        outcome = Supervisor(asked, place, show.update).execute()
+        outcome = Supervisor(asked, place, show.update, hosts).execute()
     if not outcome.books_closed:
         close_books(place, asked.id, outcome.notes)
     verdict = conclude(place, asked.id, as_json)

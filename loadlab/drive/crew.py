@@ -24,10 +24,12 @@ _GRACE_S = 5.0
 class Part:
     """Whoever carries a share of a run: a load worker here, or another host with load workers of its own.
 
-    `workers` is how many load workers it has, `notice_ns` how far ahead it must know the start of a level.
+    `workers` is how many load workers it has, `notice_ns` how far ahead it must know the start of a level,
+    `patience_s` how long it may take to hand over what it still holds at the end.
     """
 
     notice_ns = 20_000_000
+    patience_s = 60.0
 
     def __init__(self, name: str) -> None:
         self.name = name

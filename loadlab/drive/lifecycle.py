@@ -16,9 +16,6 @@ from loadlab.core.errors import InterruptedRunError, MeasurementError
 from loadlab.core.nouns import Level, Run
 from loadlab.drive.crew import Crew, Part, deal, living, loss
 
-# A load worker ends once the recorder has taken over everything it still holds.
-_HAND_OVER_S = 60.0
-
 
 @dataclass(slots=True)
 class Progress:
@@ -96,7 +93,9 @@ class Supervisor:
         if self._hosts:
             self._parts = self._hosts.gather(self._crew, self._refuse_to_begin)
             clock_ns, started_at_ns = anchor()
-            self._run = replace(self._run, clock_ns=clock_ns, started_at_ns=started_at_ns)
+            self._run = replace(
+                self._run, clock_ns=clock_ns, started_at_ns=started_at_ns, processes=_shares(self._parts)
+            )
         self._crew.start(0 if self._hosts else self._run.processes)
         self._recorder = self._crew.recorder
         self._recorder.send(do="begin", run=self._run.to_dict(), db=self._store_url)
@@ -122,8 +121,9 @@ class Supervisor:
         """One level, from its common start to the last answer. A part lost before it has no share in it."""
         parts = living(self._parts)
         notice_ns = max((part.notice_ns for part in parts), default=0)
-        start_ns, start_at_ns = (instant + notice_ns for instant in anchor())
-        command = {"do": "level", "level": asdict(level), "start_ns": start_ns, "start_at_ns": start_at_ns}
+        start_ns = now_ns() + notice_ns
+        command = {"do": "level", "level": asdict(level), "start_ns": start_ns}
+        command["offset_ns"] = start_ns - self._run.clock_ns
         self._recorder.send(**command)
         for part in self._parts:
             part.counts = (0, 0, 0)
@@ -134,6 +134,8 @@ class Supervisor:
             handled = self._heed_signals(handled)
             self._notice_losses()
             self._progress(self._seen(level, start_ns))
+        if not living(self._parts):
+            self._interrupt("nobody was left to send requests")
         if not self._outcome.interrupted:
             self._recorder.send(do="level_end", level=level.index, end_ns=now_ns())
 
@@ -158,10 +160,8 @@ class Supervisor:
         if part is self._recorder:
             self._interrupt(f"the recorder was lost during the run ({fate})")
             self._tell("stop")
-            return
-        self._outcome.notes.append(loss(part, fate))
-        if not living(self._parts):
-            self._interrupt("nobody was left to send requests")
+        else:
+            self._outcome.notes.append(loss(part, fate))
 
     def _interrupt(self, note: str) -> None:
         self._outcome.interrupted = True
@@ -183,7 +183,7 @@ class Supervisor:
     def _finish(self) -> Outcome:
         """Ends the parts first, so that the recorder has everything when it closes the books."""
         self._tell("exit")
-        deadline = time.monotonic() + _HAND_OVER_S
+        deadline = time.monotonic() + max((part.patience_s for part in living(self._parts)), default=0.0)
         while living(self._parts) and time.monotonic() < deadline:
             self._listen()
         self._crew.kill_workers()
@@ -202,7 +202,7 @@ class Supervisor:
             if message["is"] == "finished" and part is self._recorder:
                 self._finished = True
             elif message["is"] == "note":
-                self._outcome.notes.append(message["note"])
+                self._outcome.notes.append(f"{part.name}: {message['note']}")
             elif message["is"] == "file":
                 self._recorder.send(do="merge", path=message["path"])
             else:

@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from loadlab import collectors, dialects, pricing, store
@@ -176,9 +177,18 @@ async def _obey(recorder: Recorder, control: Control, run: Run) -> tuple[str, li
             await recorder.sql(recorder._store.begin_level, run.id, level, message["start_ns"])
         elif message["do"] == "level_end":
             await recorder.sql(recorder._store.finish_level, run.id, message["level"], message["end_ns"])
+        elif message["do"] == "merge":
+            await recorder.sql(_merge, message["path"], recorder._store, run.id)
         elif message["do"] == "finish":
             return message["state"], message["notes"]
     return "interrupted", ["the supervising process stopped before the run was finished"]
+
+
+def _merge(path: str, database: store.Store, run_id: str) -> None:
+    """Takes over what another host recorded in a file of its own, then removes the file."""
+    with store.open(f"sqlite:///{path}", create=False) as source:
+        store.take_over(source, database, run_id)
+    Path(path).unlink()
 
 
 async def _report(recorder: Recorder, control: Control) -> None:
@@ -214,6 +224,8 @@ async def serve(control_fd: int, link_fds: list[int]) -> None:
     try:
         run = Run.from_dict(command["run"])
         database = store.open(command["db"])
+        if command.get("shared"):  # the host that controls the run keeps its books
+            database = store.SharedStore.of(database)
         await record(control, [reader for reader, _ in links], run, database)
         database.close()
         control.send(**{"is": "finished"})

@@ -1,7 +1,8 @@
 """Runs in a database: SQLite in a file or PostgreSQL, chosen by URL. No formula is known here."""
 
 from loadlab.store.opening import open  # noqa: A004 (store.open reads well and is never star-imported)
+from loadlab.store.sharing import SharedStore, take_over
 from loadlab.store.store import Store
 from loadlab.store.stored import StoredRun
 
-__all__ = ["Store", "StoredRun", "open"]
+__all__ = ["SharedStore", "Store", "StoredRun", "open", "take_over"]
