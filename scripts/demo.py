@@ -47,6 +47,7 @@ class Child:
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
             [LOADLAB, *arguments],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},  # a pipe would hold back what it prints
         )  # fmt: skip
 
     def stop(self) -> None:
