@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
 
 from loadlab import store
-from tests.integration.conftest import LOADLAB, Sim
+from tests.conftest import unused_port
+from tests.integration.conftest import LOADLAB, Sim, loadlab
+
+ADDRESSES = ("10.254.77.1", "10.254.77.2")
 
 
 @contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, *arguments: str, prefix: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """A command in progress, ended with the block."""
     folder.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [*LOADLAB, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [*prefix, *LOADLAB, *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
         yield process
     finally:
@@ -114,6 +120,287 @@ def test_a_run_without_any_load_worker_is_interrupted(sim: Sim, tmp_path: Path) 
     assert run.state == "interrupted"
     assert "nobody was left to send requests" in run.notes
     assert document["levels"][0]["requests"]["sent"] == len(rows) >= 12
+
+
+class Fleet:
+    """A controlling command and its load hosts, all on one address; each host has a folder of its own."""
+
+    def __init__(self, folder: Path, sim: Sim, url: str, processes: Sequence[int], *flags: str) -> None:
+        self._stack = ExitStack()
+        bind = f"127.0.0.1:{unused_port()}"
+        self.master = self._start(
+            folder, "run", "chat", "--url", sim.url, "--db", url, "--hosts", str(len(processes)),
+            "--bind", bind, "--json", *flags,
+        )  # fmt: skip
+        self.hosts = [
+            self._start(
+                folder / f"host{index}", "worker", "--master", bind, "--processes", str(count), "--db", url
+            )
+            for index, count in enumerate(processes)
+        ]
+
+    def _start(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+        return self._stack.enter_context(started(folder, *arguments))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def start_of(levels: Any) -> int:
+    return int(levels.started_ns[0])
+
+
+def schedule(sim: Sim, folder: Path, *flags: str) -> list[int]:
+    """The arrivals of the same run from one process, as offsets from the start of its level."""
+    url = f"sqlite:///{folder}/alone.db"
+    assert loadlab("run", "chat", "--url", sim.url, "--db", url, *flags, cwd=folder).returncode == 0
+    _, levels, rows = newest(url)
+    return sorted(int(at) - start_of(levels) for at in rows.planned_ns)
+
+
+@pytest.mark.parametrize("way", ["collect", pytest.param("share", marks=pytest.mark.postgres)])
+def test_two_hosts_carry_one_schedule(
+    sim: Sim, tmp_path: Path, way: str, request: pytest.FixtureRequest
+) -> None:
+    flags = ("--rate", "40", "--requests", "81", "--max-tokens", "5", "--seed", "9")
+    alone = schedule(sim, tmp_path, *flags)
+    if way == "collect":
+        url, further = f"sqlite:///{tmp_path}/x.db", ("--collect",)
+    else:
+        url, further = request.getfixturevalue("postgres_url"), ()
+    before = served(sim)
+    with Fleet(tmp_path, sim, url, [2, 1], *flags, *further) as fleet:
+        code, document, err = ended(fleet.master)
+        assert code == 0, err
+        assert [ended_quietly(host) for host in fleet.hosts] == [0, 0]
+    run, levels, rows = newest(url)
+    assert document["levels"][0]["requests"]["ok"] == len(rows) == served(sim) - before == 81
+    assert sorted(int(at) - start_of(levels) for at in rows.planned_ns) == alone
+    assert rows.groupby("worker").size().tolist() == [27, 27, 27]
+    assert (run.state, run.spec.processes) == ("finished", 3)
+    with store.open(url) as database:
+        assert len(database.gaps(run.id)) == 81 * 4
+        readings = database.readings(run.id)
+    generators = set(readings[readings.source == "generator"].device)
+    assert generators == {"worker0", "worker1", "worker2"}
+    assert (readings.at_ns >= 0).all()
+    assert not list(tmp_path.glob("host*/*.db"))
+
+
+def ended_quietly(host: subprocess.Popen[str]) -> int:
+    """The exit code of a host that has been told to end."""
+    _, err = host.communicate(timeout=15)
+    assert "error" not in err
+    return host.returncode
+
+
+def test_users_are_split_over_hosts_and_levels_follow_each_other(sim: Sim, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    with Fleet(
+        tmp_path, sim, url, [1, 1], "--users", "3,5", "--requests", "30", "--max-tokens", "5", "--collect"
+    ) as fleet:
+        code, document, err = ended(fleet.master)
+    assert code == 0, err
+    assert [level["requests"]["ok"] for level in document["levels"]] == [30, 30]
+    _, _, rows = newest(url)
+    # Two of three users and half of the requests belong to the first host.
+    assert rows.groupby(["level", "worker"]).size().tolist() == [15, 15, 15, 15]
+
+
+@pytest.mark.postgres
+def test_the_run_goes_on_without_a_lost_host(sim: Sim, tmp_path: Path, empty_postgres_url: str) -> None:
+    url = empty_postgres_url
+    with Fleet(
+        tmp_path, sim, url, [1, 1], "--users", "4", "--duration", "6s", "--max-tokens", "10"
+    ) as fleet:  # fmt: skip
+        wait_until(lambda: recorded(url) >= 12, fleet.master)
+        seen = rows_by_worker(url)
+        psutil.Process(fleet.hosts[1].pid).kill()
+        code, document, err = ended(fleet.master)
+    assert code == 0, err
+    assert document["run"]["verdict"] == "SUSPECT"
+    assert any("lost during the run: load host" in reason for reason in document["run"]["reasons"])
+    run, _, rows = newest(url)
+    assert run.state == "finished"
+    kept = rows_by_worker(url)
+    assert all(kept[worker] >= count for worker, count in seen.items())
+    assert max(kept.values()) > 2 * min(kept.values())
+    assert document["levels"][0]["requests"]["sent"] == len(rows)
+
+
+def rows_by_worker(url: str) -> dict[int, int]:
+    """How many requests of the newest run each load worker has in the store."""
+    return {int(worker): len(rows) for worker, rows in newest(url)[2].groupby("worker")}
+
+
+def test_a_host_goes_on_without_a_lost_load_worker(sim: Sim, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    with Fleet(
+        tmp_path, sim, url, [2, 1], "--users", "6", "--duration", "4s", "--max-tokens", "10", "--collect"
+    ) as fleet:
+        assert fleet.master.stderr
+        while "level 1/1" not in fleet.master.stderr.readline():
+            pass
+        time.sleep(1.5)
+        children(fleet.hosts[0], "loadlab.drive.worker")[1].kill()
+        code, document, err = ended(fleet.master)
+    assert code == 0, err
+    (reason,) = [reason for reason in document["run"]["reasons"] if "lost during the run" in reason]
+    assert "load worker 1 (signal 9)" in reason
+    _, _, rows = newest(url)
+    assert set(rows.worker) == {0, 1, 2}
+    assert len(rows) == document["levels"][0]["requests"]["sent"]
+
+
+def test_the_end_of_the_controlling_command_ends_the_hosts(sim: Sim, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    with Fleet(tmp_path, sim, url, [1], "--users", "2", "--duration", "60s", "--collect") as fleet:
+        (own,) = [*waited(lambda: list(tmp_path.glob("host0/*.db")), fleet.master)]
+        wait_until(lambda: recorded(f"sqlite:///{own}") > 4, fleet.master)
+        fleet.master.kill()
+        _, err = fleet.hosts[0].communicate(timeout=20)
+        assert fleet.hosts[0].returncode == 130
+        assert "saved" in err
+    run, _, rows = newest(f"sqlite:///{own}")
+    assert run.state == "interrupted"
+    assert len(rows) > 4
+
+
+def waited(found: Callable[[], list[Path]], process: subprocess.Popen[str]) -> list[Path]:
+    wait_until(lambda: bool(found()), process)
+    return found()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--hosts", "1", "--db", "sqlite:///x.db"), "--collect"),
+        (("--hosts", "0", "--collect"), "--hosts 0"),
+        (("--hosts", "1", "--collect", "--bind", "0.0.0.0:5557"), "--allow-remote"),
+        (("--hosts", "1", "--collect", "--bind", "nowhere:port"), "nowhere:port"),
+        (("--hosts", "1", "--collect", "--bind", "203.0.113.7:0", "--allow-remote"), "203.0.113.7"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_starts(
+    sim: Sim, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = loadlab("run", "chat", "--url", sim.url, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert words in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("other", ["sqlite:///own.db", "another"])
+def test_a_host_with_another_database_says_so_on_both(
+    sim: Sim, tmp_path: Path, postgres_url: str, empty_postgres_url: str, other: str
+) -> None:
+    bind = f"127.0.0.1:{unused_port()}"
+    place = empty_postgres_url if other == "another" else other
+    with started(
+        tmp_path, "run", "chat", "--url", sim.url, "--hosts", "1", "--bind", bind, "--db", postgres_url
+    ) as master, started(tmp_path / "host", "worker", "--master", bind, "--db", place) as worker:  # fmt: skip
+        said = [process.communicate(timeout=30)[1] for process in (master, worker)]
+        assert (master.returncode, worker.returncode) == (2, 2)
+    words = "not shared" if other != "another" else "write to one database"
+    for err in said:
+        assert words in err.splitlines()[-1]
+        assert "Traceback" not in err
+
+
+@contextmanager
+def two_networks() -> Iterator[tuple[list[str], list[str]]]:
+    """Two networks joined by a cable, as command prefixes; the second has a monotonic clock of its own."""
+    ip = shutil.which("ip")
+    if ip is None or os.geteuid() != 0:
+        pytest.skip("network namespaces need root and iproute2 (on Debian: apt-get install iproute2)")
+    tag = f"ll{os.getpid() % 100000}"
+    names = (f"{tag}a", f"{tag}b")
+
+    def run(*words: str) -> None:
+        done = subprocess.run([ip, *words], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"network namespaces do not work here: ip {' '.join(words)}: {done.stderr.strip()}")
+
+    try:
+        for name in names:
+            run("netns", "add", name)
+        run("link", "add", names[0], "netns", names[0], "type", "veth", "peer", names[1], "netns", names[1])
+        for name, address in zip(names, ADDRESSES, strict=True):
+            run("-n", name, "addr", "add", f"{address}/24", "dev", name)
+            for device in ("lo", name):
+                run("-n", name, "link", "set", device, "up")
+        near, far = ([ip, "netns", "exec", name] for name in names)
+        later = ["unshare", "--time", "--monotonic", "100000", "--fork", "--kill-child"]
+        if not subprocess.run([*later, "true"], capture_output=True).returncode:
+            far += later
+        yield near, far
+    finally:
+        for name in names:
+            subprocess.run([ip, "netns", "del", name], capture_output=True)
+
+
+def test_hosts_in_networks_and_with_clocks_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sim: Sim
+) -> None:
+    flags = ("--rate", "40", "--requests", "60", "--max-tokens", "5", "--seed", "4")
+    alone = schedule(sim, tmp_path, *flags)
+    monkeypatch.setenv("KEY", "of-this-test")
+    here, url = ADDRESSES[0], f"sqlite:///{tmp_path}/x.db"
+    with two_networks() as (near, far), ExitStack() as stack:
+
+        def start(prefix: list[str], *arguments: str) -> subprocess.Popen[str]:
+            return stack.enter_context(started(tmp_path, *arguments, prefix=prefix))
+
+        server = start(
+            near, "serve", "--engine", "sim", "--host", here, "--port", "8000", "--api-key-env", "KEY"
+        )
+        assert server.stderr
+        while "ready" not in server.stderr.readline():
+            assert server.poll() is None
+        master = start(
+            near, "run", "chat", "--url", f"http://{here}:8000/v1", "--api-key-env", "KEY", "--db", url,
+            "--hosts", "2", "--bind", f"{here}:5557", "--allow-remote", "--collect", "--json", *flags,
+        )  # fmt: skip
+        hosts = [start(prefix, "worker", "--master", f"{here}:5557") for prefix in (near, far)]
+        code, document, err = ended(master)
+        assert code == 0, err
+        assert [ended_quietly(host) for host in hosts] == [0, 0]
+    _, levels, rows = newest(url)
+    assert document["levels"][0]["requests"]["ok"] == 60
+    assert sorted(int(at) - start_of(levels) for at in rows.planned_ns) == alone
+    # Sent on time by each host's own clock; a clock misread by a day would not be.
+    assert ((rows.sent_ns - rows.planned_ns).abs() < 2e9).all()
+    assert rows.groupby("worker").size().tolist() == [30, 30]
+
+
+def test_a_host_with_a_wrong_wall_clock_starts_with_the_others(
+    sim: Sim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    (wrong / "sitecustomize.py").write_text(
+        "import time\nright = time.time_ns\ntime.time_ns = lambda: right() + 7_000_000_000\n"
+    )
+    url, bind = f"sqlite:///{tmp_path}/x.db", f"127.0.0.1:{unused_port()}"
+    with started(
+        tmp_path, "run", "chat", "--url", sim.url, "--hosts", "2", "--bind", bind, "--collect", "--db", url,
+        "--rate", "20", "--requests", "40", "--max-tokens", "5", "--json",
+    ) as master, started(tmp_path / "right", "worker", "--master", bind):  # fmt: skip
+        monkeypatch.setenv("PYTHONPATH", str(wrong))
+        with started(tmp_path / "late", "worker", "--master", bind):
+            code, _, err = ended(master)
+    assert code == 0, err
+    run, _, rows = newest(url)
+    (note,) = [note for note in run.notes if "clock" in note]
+    assert re.search(r"load host \d \(.+\): its clock was (6999|7000)\.\d ms ahead", note)
+    # Nobody began seconds early or late, so that arrivals would have been overdue from the start.
+    assert ((rows.sent_ns - rows.planned_ns).abs() < 2e9).all()
+    first = rows.groupby("worker").sent_ns.min()
+    assert abs(first[0] - first[1]) < 2e9
 
 
 def test_locusts_own_master_and_workers_show_token_metrics(
