@@ -15,6 +15,7 @@ from loadlab.core.nouns import Exchange, Level, Request
 from loadlab.core.units import NS_PER_S
 from loadlab.drive.driver import Driver
 from loadlab.drive.plain import driver_for
+from loadlab.drive.punctual import Waiter
 from loadlab.shapes import arrivals, schedule_seed
 from loadlab.workloads import Prompts, Workload
 
@@ -73,7 +74,8 @@ class StreamUser(User):  # type: ignore[misc]
         assert admission.level.users
         turn = admission.next_turn() * self.driver.workers + self.driver.worker
         delay_s = admission.level.spread_s * turn / admission.level.users
-        _sleep_until(admission.started_ns + round(delay_s * NS_PER_S))
+        due_ns = admission.started_ns + round(delay_s * NS_PER_S)
+        gevent.sleep(max(0.0, (due_ns - now_ns()) / NS_PER_S))
         self.run()
 
     def _dispatch(self) -> None:
@@ -81,13 +83,13 @@ class StreamUser(User):  # type: ignore[misc]
         driver, admission = self.driver, self.driver.admission
         assert admission is not None
         seed = schedule_seed(driver.seed, admission.level.index)
-        visitors = Group()
+        visitors, clock = Group(), Waiter()
         try:
             for number, offset in enumerate(arrivals(admission.level, seed)):
                 if number % driver.workers != driver.worker:
                     continue
                 due = admission.started_ns + offset
-                _sleep_until(due)
+                clock.until(due)
                 if not admission.open:
                     break
                 visitors.spawn(self._visit, due)
@@ -95,6 +97,7 @@ class StreamUser(User):  # type: ignore[misc]
         finally:
             visitors.kill()
             admission.drain()
+            clock.close()
 
     def _visit(self, planned_ns: int) -> None:
         visitor = type(self)(self.environment)
@@ -110,8 +113,3 @@ class StreamUser(User):  # type: ignore[misc]
             self.environment.events.user_error.fire(
                 user_instance=visitor, exception=error, tb=error.__traceback__
             )
-
-
-def _sleep_until(due_ns: int) -> None:
-    while (left := due_ns - now_ns()) > 0:
-        gevent.sleep(left / NS_PER_S)

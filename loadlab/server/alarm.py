@@ -1,24 +1,14 @@
-"""Wakes the event loop at an exact instant.
-
-Knows one thing: epoll rounds its timeout up to whole milliseconds, so `loop.call_at` is late by half a
-millisecond on average. A Linux timerfd is not. Elsewhere `call_later` must do.
-"""
+"""Wakes the asyncio loop at an exact instant, by a timerfd where there is one, by `call_later` elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
-import sys
 from collections.abc import Callable
 from typing import Protocol
 
 from loadlab.core.clock import now_ns
+from loadlab.core.timerfd import AVAILABLE, TimerFd
 from loadlab.core.units import NS_PER_S
-
-_CLOCK_MONOTONIC = 1
-_ABSOLUTE = 1
-_FLAGS = 0o4000 | 0o2000000  # TFD_NONBLOCK | TFD_CLOEXEC
 
 
 class Alarm(Protocol):
@@ -34,7 +24,7 @@ class Alarm(Protocol):
 def alarm(callback: Callable[[], None]) -> Alarm:
     """The most exact alarm this system has, on the running loop."""
     loop = asyncio.get_running_loop()
-    return _TimerFd(loop, callback) if sys.platform == "linux" else _CallLater(loop, callback)
+    return _Exact(loop, callback) if AVAILABLE else _CallLater(loop, callback)
 
 
 class _CallLater:
@@ -51,34 +41,18 @@ class _CallLater:
             self._handle.cancel()
 
 
-class _Spec(ctypes.Structure):
-    """struct itimerspec: interval, then the instant of the first expiry."""
-
-    _fields_ = [(name, ctypes.c_long) for name in ("every_s", "every_ns", "at_s", "at_ns")]
-
-
-class _TimerFd:
+class _Exact:
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop, self._callback = loop, callback
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
-        loop.add_reader(self._fd, self._fire)
-
-    def set(self, at_ns: int) -> None:
-        at = _Spec(0, 0, *divmod(max(1, at_ns), NS_PER_S))
-        self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(at), None)
+        self._timer = TimerFd()
+        self.set = self._timer.set
+        loop.add_reader(self._timer.fileno(), self._fire)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        if self._timer.fileno() >= 0:
+            self._loop.remove_reader(self._timer.fileno())
+            self._timer.close()
 
     def _fire(self) -> None:
-        try:
-            os.read(self._fd, 8)
-        except BlockingIOError:  # set anew between expiry and this call
-            return
-        self._callback()
+        if self._timer.clear():
+            self._callback()
