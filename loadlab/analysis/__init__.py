@@ -35,4 +35,11 @@ def summary_of(store: Any, ref: str) -> Summary:
     """
     stored = store.run(ref)
     of = stored.id
-    return summarise(stored, store.levels(of), store.requests(of), store.gaps(of), store.readings(of))
+    return summarise(
+        stored,
+        store.levels(of),
+        store.requests(of),
+        store.gaps(of),
+        store.readings(of),
+        store.calibration(stored.environment),
+    )

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from loadlab.analysis.nouns import LevelSummary, Stored
 from loadlab.analysis.percentiles import BEYOND, LEVELS, wanted
+from loadlab.core.units import number
+
+_SINGLE = 1.05
 
 
 def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
@@ -14,6 +17,8 @@ def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
         _running(stored),
         _missing(stored, len(stored.spec.levels) - len(levels)),
         _prompts(levels),
+        _lengths(levels),
+        _events(levels),
         _small(levels),
     )
     return (*stored.notes, *(note for note in notes if note))
@@ -33,6 +38,23 @@ def _prompts(levels: Sequence[LevelSummary]) -> str | None:
     if not unknown:
         return None
     return f"prompt tokens of {unknown:,} answers are unknown: total throughput and blended cost miss them"
+
+
+def _lengths(levels: Sequence[LevelSummary]) -> str | None:
+    """Answers of mixed lengths make end-to-end times and rates a matter of what was asked."""
+    ended, reached = (
+        sum(level.lengths.get(name, 0) for level in levels) for name in ("ended_before", "reached_max_tokens")
+    )
+    if not ended or not reached:
+        return None
+    return f"output length: {reached:,} of {reached + ended:,} answers reached their max_tokens"
+
+
+def _events(levels: Sequence[LevelSummary]) -> str | None:
+    most = max((level.signs.tokens_per_event or 0.0 for level in levels), default=0.0)
+    if most <= _SINGLE:
+        return None
+    return f"an event carried up to {number(most)} tokens on average: itl_ms is between events, not tokens"
 
 
 def _small(levels: Sequence[LevelSummary]) -> str | None:

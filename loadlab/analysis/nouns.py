@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadlab.analysis.percentiles import Stats
+from loadlab.analysis.planned import Planned
+from loadlab.analysis.steady import Flow, Growth
 from loadlab.core.nouns import Price, Run, Verdict
 
 
@@ -26,9 +28,30 @@ class Stored(Protocol):
     @property
     def spec(self) -> Run: ...
     @property
+    def environment(self) -> Mapping[str, Any]: ...
+    @property
     def price(self) -> Price | None: ...
     @property
     def unpriced(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What the rules look at besides the metrics; None is unknown, or too little to say.
+
+    `queued`: requests that waited for a place. `under_way`: requests in flight as 95 % of the sends met it.
+    `events_per_s`: reads that carried output. `tokens_per_event`: of the answers that the server counted.
+    `cut`: the schedule was not played to its end, or not by everybody.
+    """
+
+    planned: Planned | None = None
+    flow: Flow | None = None
+    growth: Growth | None = None
+    queued: int = 0
+    under_way: float | None = None
+    events_per_s: float | None = None
+    tokens_per_event: float | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,8 @@ class LevelSummary:
     `token_counts`: answers by where their output count came from; `unknown_prompts`: those without a count of
     prompt tokens. `generator`: its own health, worst device.
     `achieved_per_s`: sends per second, None below two sends. `examples`: one error detail per kind.
+    `lengths`: answers that reached their max_tokens, those that did not, those beyond it. `accuracy`: the
+    client's expected error at this load (ms) and its basis in words.
     """
 
     index: int
@@ -56,6 +81,9 @@ class LevelSummary:
     examples: Mapping[str, str]
     verdict: Verdict = "VALID"
     reasons: tuple[str, ...] = ()
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    signs: Signs = Signs()
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -78,7 +106,9 @@ class Summary:
 
 
 def label(offered: Mapping[str, Any]) -> str:
-    """An offered load in words: "1 user", "8 users", "5 req/s poisson"."""
+    """An offered load in words: "1 user", "8 users", "5 req/s poisson"; "shape" is the scenario's own."""
     if (users := offered.get("users")) is not None:
         return f"{users} user" if users == 1 else f"{users} users"
-    return f"{offered['rate']:g} req/s {offered['arrivals']}"
+    if (rate := offered.get("rate")) is None:
+        return str(offered["arrivals"])
+    return f"{rate:g} req/s {offered['arrivals']}"

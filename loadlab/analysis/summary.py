@@ -5,17 +5,21 @@ Only requests planned after the warm-up count; failed ones count in `requests` a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from loadlab import pricing
+from loadlab.analysis.accuracy import expected_error
 from loadlab.analysis.notes import notes_of
-from loadlab.analysis.nouns import LevelSummary, Stored, Summary
+from loadlab.analysis.nouns import LevelSummary, Signs, Stored, Summary
 from loadlab.analysis.percentiles import Sample, Stats, describe, percentile
+from loadlab.analysis.planned import planned
 from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
-from loadlab.analysis.verdict import judge, judge_run
+from loadlab.analysis.steady import flow, growth, under_way
+from loadlab.analysis.verdict import judge, judge_run, losses
 from loadlab.core.nouns import Level, Price
 from loadlab.core.units import NS_PER_S, number, usd
 
@@ -26,11 +30,16 @@ def summarise(
     requests: pd.DataFrame,
     gaps: pd.DataFrame,
     readings: pd.DataFrame | None = None,
+    calibration: pd.DataFrame | None = None,
 ) -> Summary:
-    """The Summary of a run from its frames. A level that never began is left out and named in the notes."""
+    """The Summary of a run from its frames. A level that never began is left out and named in the notes.
+
+    `calibration`: what the store has for this load host; without it no level states its expected error.
+    """
     rows = [row for row in levels.sort_values("level").to_dict("records") if _began(row, requests)]
     counted = gaps[flag(gaps, "ok") & ~flag(gaps, "warmup")]
-    done = tuple(judge(_level(stored, row, requests, counted, readings)) for row in rows)
+    measured = (_level(stored, row, requests, counted, readings) for row in rows)
+    done = tuple(judge(_with_accuracy(level, stored, calibration)) for level in measured)
     verdict, reasons = judge_run(stored, done)
     run = {
         "id": stored.id,
@@ -41,6 +50,10 @@ def summarise(
         "finished_at_ns": stored.finished_at_ns,
     }
     return Summary(run, stored.spec, done, notes_of(stored, done))
+
+
+def _with_accuracy(level: LevelSummary, stored: Stored, calibration: pd.DataFrame | None) -> LevelSummary:
+    return replace(level, accuracy=expected_error(level.signs, stored.spec.processes, calibration))
 
 
 def _began(row: dict[Any, Any], requests: pd.DataFrame) -> bool:
@@ -59,9 +72,10 @@ def _level(
     measured = every[~flag(every, "warmup")]
     answered = measured[ok(measured)]
     window_s = _window_s(measured)
+    asked = _asked(stored, row)
     return LevelSummary(
         index=index,
-        offered=_offered(row),
+        offered=asked.offered,
         requests=_counts(measured, answered, warmup=len(every) - len(measured)),
         metrics=_metrics(measured, answered, column(gaps, "itl_ms")[column(gaps, "level") == index]),
         rates=_rates(answered, window_s),
@@ -73,6 +87,8 @@ def _level(
         unknown_prompts=int(np.isnan(column(answered, "prompt_tokens")).sum()),
         generator=_generator(readings, row),
         examples=_examples(measured),
+        lengths=_lengths(answered),
+        signs=_signs(stored, row, asked, every, window_s),
     )
 
 
@@ -80,17 +96,21 @@ def _known(value: Any) -> Any:
     return None if pd.isna(value) else value
 
 
-def _offered(row: dict[Any, Any]) -> dict[str, Any]:
+def _asked(stored: Stored, row: dict[Any, Any]) -> Level:
+    """The level as it was asked for; the run's spec says more of it than its row."""
+    index = int(row["level"])
+    if found := [level for level in stored.spec.levels if level.index == index]:
+        return found[0]
     users, requests = _known(row["users"]), _known(row["requests"])
     return Level(
-        index=int(row["level"]),
+        index=index,
         users=None if users is None else int(users),
         rate=_known(row["rate"]),
         arrivals=row["arrivals"],
         requests=None if requests is None else int(requests),
         duration_s=_known(row["duration_s"]),
         warmup_s=float(row["warmup_s"]),
-    ).offered
+    )
 
 
 def _counts(measured: pd.DataFrame, answered: pd.DataFrame, warmup: int) -> dict[str, Any]:
@@ -160,16 +180,59 @@ def _examples(measured: pd.DataFrame) -> dict[str, str]:
     return {str(kind): str(detail) for kind, detail in failed[["error_kind", "error_detail"]].to_numpy()}
 
 
+def _lengths(answered: pd.DataFrame) -> dict[str, int]:
+    """How many answers reached the cap they were given; a count that is not the server's says nothing."""
+    tokens, cap = column(answered, "output_tokens"), column(answered, "max_tokens")
+    capped = (answered["count_source"] == "usage").to_numpy(dtype=bool) & (cap > 0) & ~np.isnan(tokens)
+    return {
+        "reached_max_tokens": int((tokens >= cap)[capped].sum()),
+        "ended_before": int((tokens < cap)[capped].sum()),
+        "beyond_max_tokens": int((tokens > cap)[capped].sum()),
+    }
+
+
+def _signs(
+    stored: Stored, row: dict[Any, Any], asked: Level, every: pd.DataFrame, window_s: float | None
+) -> Signs:
+    measured = every[~flag(every, "warmup")]
+    finished = _known(row["finished_ns"]) is not None
+    over = finished or stored.state != "running"
+    return Signs(
+        planned=planned(every, asked, stored.spec.seed, _known(row["started_ns"])) if over else None,
+        flow=flow(every) if over else None,
+        growth=growth(every),
+        queued=int((column(measured, "queued_ns") > 0).sum()),
+        under_way=under_way(measured),
+        events_per_s=_ratio(float(np.nansum(column(measured, "chunks"))), window_s),
+        tokens_per_event=_tokens_per_event(measured[ok(measured)]),
+        cut=not finished or bool(losses(stored)),
+    )
+
+
+def _tokens_per_event(answered: pd.DataFrame) -> float | None:
+    """Over streamed answers that the server counted; one event alone is an answer in one piece."""
+    streamed = answered[(answered["count_source"] == "usage") & (answered["chunks"] > 1)]
+    return _ratio(_total(streamed, "output_tokens"), _total(streamed, "chunks"))
+
+
+_HEALTH = {
+    "hub_stall_ms_max": ("generator", "hub_stall_ms", 1.0),
+    "cpu_percent_p95": ("generator", "cpu_percent", 0.95),
+    "backlog_max": ("recorder", "backlog", 1.0),
+    "behind_ms_max": ("recorder", "behind_ms", 1.0),
+}
+
+
 def _generator(readings: pd.DataFrame | None, row: dict[Any, Any]) -> dict[str, float | None]:
     """The worst device's own health during the level."""
     if readings is None or readings.empty:
-        return {"hub_stall_ms_max": None, "cpu_percent_p95": None}
+        return dict.fromkeys(_HEALTH)
     at, start, end = column(readings, "at_ns"), _known(row["started_ns"]), _known(row["finished_ns"])
     during = (at >= (-np.inf if start is None else start)) & (at <= (np.inf if end is None else end))
-    own = readings[during & (readings["source"] == "generator").to_numpy(dtype=bool)]
+    own = readings[during]
     return {
-        "hub_stall_ms_max": _worst(own, "hub_stall_ms", 1.0),
-        "cpu_percent_p95": _worst(own, "cpu_percent", 0.95),
+        name: _worst(own[(own["source"] == source).to_numpy(dtype=bool)], metric, p)
+        for name, (source, metric, p) in _HEALTH.items()
     }
 
 

@@ -33,7 +33,7 @@ def timeline(requests: pd.DataFrame, bin_s: float | None = None) -> pd.DataFrame
             "ok": _count(end[succeeded], edges),
             "failed": _count(end[~succeeded], edges),
             **_ttft(requests[succeeded], edges),
-            "in_flight": _spread(start, end, end - start, edges) / np.diff(edges),
+            "in_flight": spread(start, end, end - start, edges) / np.diff(edges),
             "output_tokens": _tokens(requests[succeeded], edges),
         }
     )
@@ -81,25 +81,25 @@ def _ttft(answered: pd.DataFrame, edges: Sample) -> dict[str, Sample]:
 
 def _tokens(answered: pd.DataFrame, edges: Sample) -> Sample:
     first, last = column(answered, "first_token_ns"), column(answered, "last_token_ns")
-    return _spread(first, last, column(answered, "output_tokens"), edges)
+    return spread(first, last, column(answered, "output_tokens"), edges)
 
 
-def _spread(start: Sample, end: Sample, weight: Sample, edges: Sample) -> Sample:
+def spread(start: Sample, end: Sample, weight: Sample, edges: Sample) -> Sample:
     """Each weight spread evenly over its interval, summed per bin; an empty interval falls into one bin."""
     known = ~(np.isnan(start) | np.isnan(end) | np.isnan(weight))
     start, end, weight = start[known], end[known], weight[known]
     point = end <= start
     whole = np.bincount(_bins(start[point], edges), weights=weight[point], minlength=len(edges) - 1)
     start, end, slope = start[~point], end[~point], weight[~point] / (end[~point] - start[~point])
-    spread: Sample = whole + np.diff(_ramp(start, slope, edges) - _ramp(end, slope, edges))
-    return spread
+    summed: Sample = whole + np.diff(ramp(start, slope, edges) - ramp(end, slope, edges))
+    return summed
 
 
-def _ramp(start: Sample, slope: Sample, at: Sample) -> Sample:
+def ramp(start: Sample, slope: Sample, at: Sample) -> Sample:
     """Sum over i of slope[i] * max(0, at - start[i]), by prefix sums: requests × bins would be too many."""
     order = np.argsort(start)
     n = np.searchsorted(start[order], at)
     slopes = np.concatenate(([0.0], np.cumsum(slope[order])))[n]
     offsets = np.concatenate(([0.0], np.cumsum((slope * start)[order])))[n]
-    ramp: Sample = slopes * at - offsets
-    return ramp
+    summed: Sample = slopes * at - offsets
+    return summed

@@ -1,130 +1,38 @@
 """VALID, SUSPECT or INVALID: whether a measurement can be believed, each reason with its value and limit.
 
-A rule looks at one level (or at the run) and answers one sentence, or None. The tables at the end list them.
-The limits: docs/metrics.md. A small sample is a note, not a verdict.
+The tables are the rules: how grave, what is looked at, the limit and why it is there. docs/metrics.md prints
+them. A small sample is a note, not a verdict.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
+from loadlab.analysis import answer_rules as answers
+from loadlab.analysis import generator_rules as generator
+from loadlab.analysis import steady
 from loadlab.analysis.nouns import LevelSummary, Stored
 from loadlab.core.nouns import Verdict
-from loadlab.core.units import number
-
-LAG_MS, LAG_SHARE_OF_TTFT = 5.0, 0.02
-STALL_MS = 100.0
-CPU_PERCENT = 80.0
-FAILED_SUSPECT, FAILED_INVALID = 0.01, 0.50
-RATE_SLACK = 0.02
 
 _SEVERITY: tuple[Verdict, ...] = ("VALID", "SUSPECT", "INVALID")
 _LOST = re.compile(r"^(.+) was lost during the run (\(.+?\)): ")
 _DROPPED = re.compile(r"arrivals?\b.*\bdropped|dropped\b.*\barrivals?", re.IGNORECASE)
 
-
-def no_success(level: LevelSummary) -> str | None:
-    """Nothing was measured."""
-    if level.requests["ok"]:
-        return None
-    return f"no request succeeded: 0 of {level.requests['sent']}, at least 1 is needed"
+Check = TypeVar("Check")
 
 
-def late_generator(level: LevelSummary) -> str | None:
-    """The lag of its own sends is no longer small against what it measures."""
-    lag, ttft = level.metrics["send_lag_ms"]["p99"], level.metrics["ttft_ms"]["p50"]
-    limit = max(LAG_MS, LAG_SHARE_OF_TTFT * (ttft or 0.0))
-    if lag is None or lag <= limit:
-        return None
-    return f"generator late: p99 send lag {number(lag)} ms, limit {number(limit)} ms"
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[Check]):
+    """How grave it is when `check` answers; `what`, `limit` and `why` in words for people."""
 
-
-def dropped_arrivals(level: LevelSummary) -> str | None:
-    """A schedule with holes is another schedule."""
-    dropped = level.requests["errors"].get("dropped", 0)
-    return f"{dropped} planned arrivals dropped, limit 0" if dropped else None
-
-
-def mostly_failed(level: LevelSummary) -> str | None:
-    """The few that succeeded say little about the endpoint."""
-    if not level.requests["ok"] or _failed_share(level) < FAILED_INVALID:
-        return None
-    return f"{_failed_words(level)}, limit {FAILED_INVALID:.0%}"
-
-
-def some_failed(level: LevelSummary) -> str | None:
-    """Failures are often the slow requests; without them the rest looks faster."""
-    if not level.requests["ok"] or not FAILED_SUSPECT < _failed_share(level) < FAILED_INVALID:
-        return None
-    return f"{_failed_words(level)}, limit {FAILED_SUSPECT:.0%}"
-
-
-def cancelled(level: LevelSummary) -> str | None:
-    """Those still under way at the end are the slow ones; without them the rest looks faster."""
-    n = _cancelled(level)
-    return f"{n} of {level.requests['sent']} requests cancelled under way, limit 0" if n else None
-
-
-def _cancelled(level: LevelSummary) -> int:
-    """Requests that the generator itself broke off; they say nothing about the server."""
-    return int(level.requests["errors"].get("cancelled", 0))
-
-
-def _failed_and_ended(level: LevelSummary) -> tuple[int, int]:
-    failed: int = level.requests["failed"] - _cancelled(level)
-    return failed, failed + level.requests["ok"]
-
-
-def _failed_share(level: LevelSummary) -> float:
-    failed, ended = _failed_and_ended(level)
-    return failed / ended
-
-
-def _failed_words(level: LevelSummary) -> str:
-    failed, ended = _failed_and_ended(level)
-    return f"{failed} of {ended} requests failed ({failed / ended:.1%})"
-
-
-def stalled_generator(level: LevelSummary) -> str | None:
-    """While the event loop is blocked, what arrives is stamped late."""
-    stall = level.generator["hub_stall_ms_max"]
-    if stall is None or stall < STALL_MS:
-        return None
-    return f"generator stalled: event loop blocked for {number(stall)} ms, limit {STALL_MS:.0f} ms"
-
-
-def busy_generator(level: LevelSummary) -> str | None:
-    """A worker near a full core queues its own reads."""
-    cpu = level.generator["cpu_percent_p95"]
-    if cpu is None or cpu < CPU_PERCENT:
-        return None
-    return f"generator short of CPU: p95 {number(cpu)} % of a core, limit {CPU_PERCENT:.0f} %"
-
-
-def uncertain_counts(level: LevelSummary) -> str | None:
-    """A chunk is not a token: throughput, TPOT and cost rest on the server's own count."""
-    doubtful = {name: n for name, n in level.token_counts.items() if name != "usage"}
-    if not doubtful:
-        return None
-    how = ", ".join(f"{n} {_COUNT_WORDS.get(name, name)}" for name, n in sorted(doubtful.items()))
-    return f"output tokens not counted by the server: {how} of {level.requests['ok']} answers, limit 0"
-
-
-_COUNT_WORDS = {"chunks": "from chunks", "unknown": "unknown"}
-
-
-def missed_rate(level: LevelSummary) -> str | None:
-    """The load was not the one asked for; 2/√n is two standard deviations of a Poisson count."""
-    rate, achieved = level.offered.get("rate"), level.achieved_per_s
-    if rate is None or achieved is None:
-        return None
-    off, limit = abs(achieved - rate) / rate, RATE_SLACK + 2 / math.sqrt(level.requests["sent"])
-    if off <= limit:
-        return None
-    return f"sent {number(achieved)} req/s of {rate:g} offered: {off:.1%} off, limit {limit:.1%}"
+    verdict: Verdict
+    check: Check
+    what: str
+    limit: str
+    why: str
 
 
 def interrupted(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
@@ -142,7 +50,7 @@ def nothing_recorded(stored: Stored, levels: Sequence[LevelSummary]) -> str | No
 
 
 def dropped_in_notes(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
-    """As dropped_arrivals, where a load worker reported it in words."""
+    """As dropped arrivals, where a load worker reported it in words."""
     open_loop = any("rate" in level.offered for level in levels)
     dropped = [note for note in stored.notes if _DROPPED.search(note)]
     return f"{'; '.join(dropped)}, limit 0" if open_loop and dropped else None
@@ -150,29 +58,102 @@ def dropped_in_notes(stored: Stored, levels: Sequence[LevelSummary]) -> str | No
 
 def lost_generator(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
     """Less load than asked for, and the slow requests of the moment of loss are missing."""
-    lost = [f"{found[1]} {found[2]}" for note in stored.notes if (found := _LOST.match(note))]
+    lost = losses(stored)
     return f"lost during the run: {', '.join(lost)}, limit 0" if lost else None
 
 
-LEVEL_RULES: tuple[tuple[Verdict, Callable[[LevelSummary], str | None]], ...] = (
-    ("INVALID", no_success),
-    ("INVALID", late_generator),
-    ("INVALID", dropped_arrivals),
-    ("INVALID", mostly_failed),
-    ("SUSPECT", stalled_generator),
-    ("SUSPECT", busy_generator),
-    ("SUSPECT", some_failed),
-    ("SUSPECT", cancelled),
-    ("SUSPECT", uncertain_counts),
-    ("SUSPECT", missed_rate),
-)
+def losses(stored: Stored) -> list[str]:
+    """The load workers and load hosts that were lost while the others went on, and how."""
+    return [f"{found[1]} {found[2]}" for note in stored.notes if (found := _LOST.match(note))]
 
-RUN_RULES: tuple[tuple[Verdict, Callable[[Stored, Sequence[LevelSummary]], str | None]], ...] = (
-    ("INVALID", nothing_recorded),
-    ("INVALID", dropped_in_notes),
-    ("SUSPECT", interrupted),
-    ("SUSPECT", lost_generator),
-)
+
+LEVEL_RULES: tuple[Rule[Callable[[LevelSummary], str | None]], ...] = (
+    Rule("INVALID", answers.no_success, "no request succeeded", "at least 1", "nothing was measured"),
+    Rule(
+        "INVALID", generator.late_generator, "the generator was late: p99 of `send_lag_ms`",
+        f"{generator.LAG_MS:g} ms, or {generator.LAG_SHARE_OF_TTFT:.0%} of the median `ttft_ms` if larger",
+        "its own lag is no longer small against what it measures",
+    ),
+    Rule(
+        "INVALID", generator.dropped_arrivals, "planned arrivals of an open loop were never sent", "0",
+        "a schedule with holes is another schedule",
+    ),
+    Rule(
+        "INVALID", answers.mostly_failed, "requests failed, of those that ended",
+        f"{answers.FAILED_INVALID:.0%}", "the few that succeeded say little about the endpoint",
+    ),
+    Rule(
+        "SUSPECT", generator.stalled_generator, "the generator's event loop was blocked",
+        f"{generator.STALL_MS:g} ms", "what arrived meanwhile was stamped late",
+    ),
+    Rule(
+        "SUSPECT", generator.busy_generator, "CPU of a load worker, p95",
+        f"{generator.CPU_PERCENT:g} % of a core", "near a full core its own reads queue",
+    ),
+    Rule(
+        "SUSPECT", generator.queued_in_client, "requests waited in the client for a place in flight", "0",
+        "the cap and not the schedule decided when they were sent",
+    ),
+    Rule(
+        "SUSPECT", generator.slow_recorder, "exchanges not yet written; or decoded long after they ended",
+        f"{generator.BACKLOG:,}; {generator.BEHIND_S:g} s", "what waits fills memory, and is lost in a crash",
+    ),
+    Rule(
+        "SUSPECT", generator.cut_schedule, "an open loop's schedule was cut by an interruption or a loss",
+        "0", "what was played is a part of the load asked for",
+    ),
+    Rule(
+        "SUSPECT", generator.missed_rate, "open loop: sends per second below its own seeded schedule",
+        f"{generator.RATE_SLACK:.0%} and {generator.LAG_MS:g} ms; where the schedule cannot be had, "
+        f"{generator.RATE_SLACK:.0%} + 3/√n of the offered rate",
+        "the load was not the one asked for; a Poisson schedule's own scatter is no fault",
+    ),
+    Rule(
+        "SUSPECT", answers.unstable,
+        "open loop, 30 s or longer: requests under way and TTFT from plan both rose",
+        f"{steady.GROWTH_SHARE:.0%} of their means, both slopes with t ≥ {steady.GROWTH_T:g}",
+        "over capacity latency grows with the length of the level: it has no percentile",
+    ),
+    Rule(
+        "SUSPECT", answers.unbalanced, "Little's law: requests under way against rate × latency",
+        f"{steady.LITTLE_SLACK:.0%} and what the two ends of the level explain",
+        "latency changed on the way, or times are wrong",
+    ),
+    Rule(
+        "SUSPECT", answers.some_failed, "requests failed, of those that ended",
+        f"{answers.FAILED_SUSPECT:.0%}", "failures are often the slow requests",
+    ),
+    Rule(
+        "SUSPECT", answers.cancelled, "requests were cancelled under way", "0", "they are the slow ones",
+    ),
+    Rule(
+        "SUSPECT", answers.uncertain_counts,
+        "output tokens not counted by the server: counted from events, or unknown", "0 answers",
+        "a chunk is not a token",
+    ),
+    Rule(
+        "SUSPECT", answers.strange_counts, "the server's output tokens per event that carried output",
+        f"{answers.FEWEST_TOKENS_PER_EVENT:g} to {answers.MOST_TOKENS_PER_EVENT:g}",
+        "usage and stream disagree on what a token is",
+    ),
+    Rule(
+        "SUSPECT", answers.overlong_answers, "answers with more output tokens than their `max_tokens`",
+        "0 answers", "the count, or the cap, is not what it says",
+    ),
+)  # fmt: skip
+
+RUN_RULES: tuple[Rule[Callable[[Stored, Sequence[LevelSummary]], str | None]], ...] = (
+    Rule("INVALID", nothing_recorded, "no level began", "at least 1", "nothing was measured"),
+    Rule(
+        "INVALID", dropped_in_notes, "a load worker noted dropped arrivals", "0",
+        "a schedule with holes is another schedule",
+    ),
+    Rule("SUSPECT", interrupted, "the run was interrupted", "–", "less was measured than asked for"),
+    Rule(
+        "SUSPECT", lost_generator, "a load worker or load host was lost and the others went on", "0",
+        "less load than asked for, and its requests under way are missing",
+    ),
+)  # fmt: skip
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -189,7 +170,7 @@ def judge(level: LevelSummary) -> LevelSummary:
 
 def judge_run(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[Verdict, tuple[str, ...]]:
     """The run's verdict, the worst of its levels and its own rules, and every reason, gravest first."""
-    fired = [(verdict, reason) for verdict, rule in RUN_RULES if (reason := rule(stored, levels))]
+    fired = [(rule.verdict, reason) for rule in RUN_RULES if (reason := rule.check(stored, levels))]
     for level in levels:
         where = f"{level.label}: " if len(levels) > 1 else ""
         fired += [(verdict, f"{where}{reason}") for verdict, reason in _fired(level)]
@@ -198,4 +179,4 @@ def judge_run(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[Verdict, 
 
 
 def _fired(level: LevelSummary) -> list[tuple[Verdict, str]]:
-    return [(verdict, reason) for verdict, rule in LEVEL_RULES if (reason := rule(level))]
+    return [(rule.verdict, reason) for rule in LEVEL_RULES if (reason := rule.check(level))]

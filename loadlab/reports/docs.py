@@ -1,14 +1,17 @@
-"""Writes the generated part of docs/metrics.md: `python -m loadlab.reports.docs docs/metrics.md`."""
+"""Writes the generated parts of docs/metrics.md: `python -m loadlab.reports.docs docs/metrics.md`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from loadlab.analysis.verdict import LEVEL_RULES, RUN_RULES, Rule
 from loadlab.core.metrics import METRICS, Metric
 
 BEGIN = "<!-- begin: written by python -m loadlab.reports.docs, do not edit -->"
+RULES = "<!-- begin rules: written by python -m loadlab.reports.docs, do not edit -->"
 END = "<!-- end -->"
 
 _SAMPLE = {"request": "one per request", "gap": "one per gap between arrivals", "level": "one per level"}
@@ -29,11 +32,24 @@ def _entry(metric: Metric) -> str:
     )
 
 
+def rules_section() -> str:
+    """Every rule of the verdict as a table, INVALID first: what is looked at, the limit and the reason."""
+    rules: list[Rule[Any]] = sorted([*LEVEL_RULES, *RUN_RULES], key=lambda rule: rule.verdict)
+    rows = [f"| {rule.verdict} | {rule.what} | {rule.limit} | {rule.why} |" for rule in rules]
+    return "\n".join(["| verdict | when | limit | why |", "|---|---|---|---|", *rows, ""])
+
+
 def rewritten(page: str) -> str:
     """The page with what stands between its markers written afresh."""
-    before, _, rest = page.partition(BEGIN)
+    return _between(RULES, rules_section(), _between(BEGIN, metrics_section(), page))
+
+
+def _between(begin: str, section: str, page: str) -> str:
+    if begin not in page:
+        return page
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{metrics_section()}\n{END}{after}"
+    return f"{before}{begin}\n\n{section}\n{END}{after}"
 
 
 def main(file: Path) -> None:

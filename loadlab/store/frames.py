@@ -5,7 +5,7 @@ A column that may be NULL becomes float64 with NaN: offsets stay exact up to 2**
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +79,16 @@ def readings(connection: sa.Connection, run_id: str) -> pd.DataFrame:
     reading = schema.reading
     query = sa.select(reading).where(reading.c.run_id == run_id)
     return frame(connection, query.order_by(reading.c.at_ns, reading.c.id))
+
+
+def calibration(connection: sa.Connection, load_host: Mapping[str, Any]) -> pd.DataFrame:
+    """The table `calibration` of one load host: the newest row of each load."""
+    table = schema.calibration
+    of_host = [table.c[name] == value for name, value in load_host.items()]
+    newest_first = table.c.calibrated_at_ns.desc(), table.c.id.desc()
+    found = frame(connection, sa.select(table).where(*of_host).order_by(*newest_first))
+    load = ["processes", "streams", "tokens_per_s"]
+    return found.drop_duplicates(load).sort_values(load, ignore_index=True)
 
 
 def gaps(connection: sa.Connection, run_id: str, level: int | None) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -25,6 +25,7 @@ _OFFSETS = (
 )  # fmt: skip
 _COUNTS = ("status", "prompt_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 _TEXTS = {"error_kind": 40, "error_detail": _DETAIL_LIMIT, "finish_reason": 40}
+_LOAD_HOST = {"loadlab": 40, "python": 40, "platform": 200, "machine": 60}
 _COLUMNS = [column.name for column in schema.request.columns if column.name != "run_id"]
 _values = attrgetter(*_COLUMNS)
 
@@ -101,6 +102,19 @@ def reading_rows(run_id: str, readings: Sequence[Reading], clock_ns: int) -> Ite
                 "metric": text(reading.metric, 120),
                 "value": float(reading.value),
             }
+
+
+def calibration_row(
+    run_id: str | None, environment: Mapping[str, Any], measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The row of one calibrated load, measured now."""
+    return {"calibrated_at_ns": time.time_ns(), "run_id": run_id, **load_host(environment), **measured}
+
+
+def load_host(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a load host the same one: an error measured there counts only there."""
+    words = {name: text(str(environment.get(name)), limit) for name, limit in _LOAD_HOST.items()}
+    return {**words, "cpus": int(environment.get("cpus") or 0)}
 
 
 def text(value: str | None, limit: int) -> str | None:

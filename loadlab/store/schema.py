@@ -126,3 +126,30 @@ reading = sa.Table(
     sa.Column("value", sa.Float, nullable=False),
     sa.Index(None, "run_id", "at_ns"),
 )
+
+# What the client's own error was, on one load host under one load; errors are client minus server.
+calibration = sa.Table(
+    "calibration",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("calibrated_at_ns", Int, nullable=False),
+    sa.Column("run_id", sa.String(40), sa.ForeignKey("run.id", ondelete="SET NULL")),
+    sa.Column("loadlab", sa.String(40), nullable=False),
+    sa.Column("python", sa.String(40), nullable=False),
+    sa.Column("platform", sa.String(200), nullable=False),
+    sa.Column("machine", sa.String(60), nullable=False),
+    sa.Column("cpus", sa.Integer, nullable=False),
+    sa.Column("processes", sa.Integer, nullable=False),
+    sa.Column("streams", sa.Integer, nullable=False),
+    sa.Column("tokens_per_s", sa.Float, nullable=False),
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("ttft_p50_ms", sa.Float, nullable=False),
+    sa.Column("ttft_p99_ms", sa.Float, nullable=False),
+    sa.Column("itl_p50_ms", sa.Float, nullable=False),
+    sa.Column("itl_p99_ms", sa.Float, nullable=False),
+    sa.Column("send_lag_p99_ms", sa.Float),
+    sa.Column("cpu_us_per_token", sa.Float),
+    sa.Column("server_late_p99_ms", sa.Float, nullable=False),
+    sa.Index(None, "platform", "loadlab"),
+)

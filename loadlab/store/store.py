@@ -8,7 +8,7 @@ process must open its own Store.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,19 @@ class Store:
     def set_verdict(self, run_id: str, verdict: Verdict, reasons: Sequence[str]) -> None:
         """Stores whether the run can be trusted, and why not."""
         self._update_run(run_id, verdict=verdict, reasons=list(reasons))
+
+    def add_calibration(
+        self, run_id: str | None, environment: Mapping[str, Any], measured: Mapping[str, Any]
+    ) -> None:
+        """Stores the client's error at one load of the host that `environment` (of a run) describes."""
+        row = rows.calibration_row(run_id, environment, measured)
+        with self._transaction() as connection:
+            connection.execute(schema.calibration.insert(), row)
+
+    def calibration(self, environment: Mapping[str, Any]) -> pd.DataFrame:
+        """Table `calibration` of the load host of `environment` and its loadlab: each load's newest row."""
+        with self._transaction() as connection:
+            return frames.calibration(connection, rows.load_host(environment))
 
     def runs(self, limit: int | None = None) -> pd.DataFrame:
         """One row per run, newest first: table `run` less its documents; n_levels, n_requests, n_failed."""

@@ -154,3 +154,12 @@ def reading(
 
 def readings(*rows: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["at_ns", "source", "device", "metric", "value"])
+
+
+def calibration(*rows: dict[str, Any]) -> pd.DataFrame:
+    """A frame as `store.calibration` gives it: one load host, one row per load."""
+    usual = {
+        "calibrated_at_ns": 1_795_000_000_000_000_000, "processes": 1, "streams": 100, "tokens_per_s": 100.0,
+        "ttft_p50_ms": 0.4, "ttft_p99_ms": 4.0, "itl_p50_ms": 0.01, "itl_p99_ms": 2.0,
+    }  # fmt: skip
+    return pd.DataFrame([{**usual, **row} for row in rows], columns=list(usual))

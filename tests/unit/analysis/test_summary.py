@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import handmade
@@ -199,9 +200,52 @@ def test_generator_health_is_the_worst_device_during_the_level() -> None:
         handmade.reading("hub_stall_ms", 800, source="host"),
         *(handmade.reading("cpu_percent", value, device="worker0") for value in range(1, 101)),
         handmade.reading("cpu_percent", 50, device="worker1"),
+        handmade.reading("backlog", 70, source="recorder"),
+        handmade.reading("behind_ms", 900, source="recorder"),
+        handmade.reading("behind_ms", 300, source="recorder"),
     )
     generator = summary(handmade.request(), readings=readings).levels[0].generator
-    assert generator == {"hub_stall_ms_max": 40, "cpu_percent_p95": 95}
+    assert generator == {
+        "hub_stall_ms_max": 40, "cpu_percent_p95": 95, "backlog_max": 70, "behind_ms_max": 900,
+    }  # fmt: skip
+
+
+def test_lengths_count_only_what_the_server_counted() -> None:
+    found = summary(
+        handmade.request(0, tokens=100),
+        handmade.request(1, tokens=101),
+        handmade.request(2, tokens=99),
+        handmade.request(3, tokens=200, count_source="chunks"),
+        handmade.request(4, tokens=5, max_tokens=0),
+    )
+    level = found.levels[0]
+    assert level.lengths == {"reached_max_tokens": 2, "ended_before": 1, "beyond_max_tokens": 1}
+    assert "output length: 2 of 3 answers reached their max_tokens" in found.notes
+
+
+def test_answers_of_one_length_and_of_single_tokens_need_no_note() -> None:
+    notes = summary(*(handmade.request(at, tokens=100) for at in range(1000))).notes
+    assert notes == ()
+
+
+def test_tokens_per_event_leaves_out_answers_in_one_piece() -> None:
+    found = summary(
+        handmade.request(0, output_tokens=90, chunks=30),
+        handmade.request(1, output_tokens=30, chunks=10),
+        handmade.request(2, output_tokens=500, chunks=1),
+        handmade.request(3, output_tokens=500, chunks=2, count_source="chunks"),
+    )
+    assert found.levels[0].signs.tokens_per_event == pytest.approx(3.0)
+    assert (
+        "an event carried up to 3.00 tokens on average: itl_ms is between events, not tokens" in found.notes
+    )
+
+
+def test_requests_under_way_and_events_per_second() -> None:
+    rows = [handmade.request(at, ttft=500, tokens=51, itl=10) for at in (0, 10, 20, 2_000)]
+    signs = summary(*rows).levels[0].signs
+    assert signs.under_way == 3
+    assert signs.events_per_s == pytest.approx(4 * 51 / 3.0)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +293,7 @@ def test_summary_of_reads_each_frame_of_the_named_run() -> None:
     class OneRun:
         def run(self, ref: str) -> handmade.StoredRun:
             assert ref == "latest"
-            return handmade.run(id="run-7")
+            return handmade.run(id="run-7", environment={"cpus": 2})
 
         def levels(self, run_id: str) -> pd.DataFrame:
             assert run_id == "run-7"
@@ -264,9 +308,14 @@ def test_summary_of_reads_each_frame_of_the_named_run() -> None:
         def readings(self, run_id: str) -> pd.DataFrame:
             return handmade.readings(handmade.reading("hub_stall_ms", 5))
 
+        def calibration(self, environment: Mapping[str, Any]) -> pd.DataFrame:
+            assert environment == {"cpus": 2}
+            return handmade.calibration({"streams": 100, "tokens_per_s": 1000.0, "ttft_p50_ms": 0.25})
+
     found = summary_of(OneRun(), "latest")
     assert found.run["id"] == "run-7"
     assert found.levels[0].generator["hub_stall_ms_max"] == 5
+    assert found.levels[0].accuracy["ttft_p50_ms"] == 0.25
 
 
 def test_string_columns_may_be_pandas_strings_with_nan() -> None:

@@ -8,6 +8,9 @@ import handmade
 import pytest
 
 from loadlab.analysis import LevelSummary, Summary, summarise
+from loadlab.analysis.nouns import Signs
+from loadlab.analysis.planned import Planned
+from loadlab.analysis.steady import Flow, Growth
 from loadlab.analysis.verdict import LEVEL_RULES, RUN_RULES, judge, worst
 from loadlab.core.nouns import Level
 
@@ -41,6 +44,16 @@ def level(**changes: Any) -> LevelSummary:
     )
 
 
+def playing(missing: int = 0, *, cut: bool = False, span_s: float = 9.9, **changes: Any) -> LevelSummary:
+    """An open loop whose schedule of 100 arrivals asks for 10 per second."""
+    signs = Signs(planned=Planned(100, missing, 10.0, span_s), cut=cut)
+    return level(offered=OPEN, signs=signs, **changes)
+
+
+def recorder(**readings: float) -> dict[str, float | None]:
+    return {"hub_stall_ms_max": None, "cpu_percent_p95": None, **readings}
+
+
 SILENT = {
     "healthy": level(),
     "lag at the limit": level(lag_ms=5.0),
@@ -48,7 +61,18 @@ SILENT = {
     "nothing known of the generator": level(generator={"hub_stall_ms_max": None, "cpu_percent_p95": None}),
     "stall below the limit": level(generator={"hub_stall_ms_max": 99.9, "cpu_percent_p95": 79.9}),
     "one failure in a hundred": level(failed=1),
-    "open loop close to its rate": level(offered=OPEN, achieved_per_s=12.1),
+    "open loop close to its rate": level(offered=OPEN, achieved_per_s=13.1),
+    "a schedule played whole": playing(achieved_per_s=9.8),
+    "a short schedule with sends 5 ms late": playing(span_s=0.1, achieved_per_s=9.4),
+    "more requests than arrivals": playing(achieved_per_s=20.0),
+    "recorder at its limits": level(generator=recorder(backlog_max=10_000, behind_ms_max=10_000)),
+    "tokens and events agree": level(signs=Signs(tokens_per_event=0.96)),
+    "many tokens per event": level(signs=Signs(tokens_per_event=19.9)),
+    "answers at their cap": level(lengths={"reached_max_tokens": 100, "beyond_max_tokens": 0}),
+    "flow within what the ends explain": level(signs=Signs(flow=Flow(10.0, 10.6, 0.041))),
+    "growth of a closed loop": level(signs=Signs(growth=Growth(2.0, 2.0, 50.0))),
+    "growth of one of the two": level(offered=OPEN, signs=Signs(growth=Growth(2.0, 0.4, 50.0))),
+    "growth that may be chance": level(offered=OPEN, signs=Signs(growth=Growth(2.0, 2.0, 5.9))),
     "closed loop has no rate to miss": level(achieved_per_s=99.0),
     "open loop with one send": level(offered=OPEN, achieved_per_s=None),
 }
@@ -74,6 +98,54 @@ FIRING = {
         level(failed=1, errors={"dropped": 1}),
         "INVALID",
         "1 planned arrivals dropped, limit 0",
+    ),
+    "holes in the schedule": (playing(3), "INVALID", "3 planned arrivals dropped, limit 0"),
+    "schedule cut": (
+        playing(40, cut=True),
+        "SUSPECT",
+        "schedule cut: 40 of 100 planned arrivals never sent, limit 0",
+    ),
+    "waited in the client": (
+        level(signs=Signs(queued=7)),
+        "SUSPECT",
+        "7 of 100 requests (7.0%) waited in the client for a place, limit 0",
+    ),
+    "recorder with a backlog": (
+        level(generator=recorder(backlog_max=12_000, behind_ms_max=3_000)),
+        "SUSPECT",
+        "recorder behind: 12,000 exchanges not yet written, limit 10,000; decoded 3.00 s after they ended, "
+        "limit 10 s",
+    ),
+    "recorder late": (
+        level(generator=recorder(behind_ms_max=10_001)),
+        "SUSPECT",
+        "recorder behind: – exchanges not yet written, limit 10,000; decoded 10.0 s after they ended, "
+        "limit 10 s",
+    ),
+    "fewer tokens than events": (
+        level(signs=Signs(tokens_per_event=0.5)),
+        "SUSPECT",
+        "token counts disagree: the server counts 0.500 tokens per event of output, limits 0.95 and 20",
+    ),
+    "hidden tokens": (
+        level(signs=Signs(tokens_per_event=20.1)),
+        "SUSPECT",
+        "token counts disagree: the server counts 20.1 tokens per event of output, limits 0.95 and 20",
+    ),
+    "beyond the cap": (
+        level(lengths={"reached_max_tokens": 100, "beyond_max_tokens": 2}),
+        "SUSPECT",
+        "2 of 100 answers count more tokens than their max_tokens, limit 0",
+    ),
+    "not what Little says": (
+        level(signs=Signs(flow=Flow(10.0, 10.7, 0.041))),
+        "SUSPECT",
+        "not steady: 10.0 requests under way on average, rate × latency says 10.7: 7.0% apart, limit 6.1%",
+    ),
+    "over capacity": (
+        level(offered=OPEN, signs=Signs(growth=Growth(1.5, 1.2, 20.0))),
+        "SUSPECT",
+        "unstable: requests under way rose by 150% of their mean and TTFT by 120%, limit 50%",
     ),
     "half failed": (level(failed=50), "INVALID", "50 of 100 requests failed (50.0%), limit 50%"),
     "some failed": (level(failed=2), "SUSPECT", "2 of 100 requests failed (2.0%), limit 1%"),
@@ -104,14 +176,19 @@ FIRING = {
         "output tokens not counted by the server: 7 from chunks, 3 unknown of 100 answers, limit 0",
     ),
     "too fast": (
-        level(offered=OPEN, achieved_per_s=12.3),
+        level(offered=OPEN, achieved_per_s=13.3),
         "SUSPECT",
-        "sent 12.3 req/s of 10 offered: 23.0% off, limit 22.0%",
+        "sent 13.3 req/s of 10.0 scheduled: 33.0% off, limit 32.0%",
     ),
     "too slow": (
-        level(offered=OPEN, achieved_per_s=7.7),
+        level(offered=OPEN, achieved_per_s=6.7),
         "SUSPECT",
-        "sent 7.70 req/s of 10 offered: 23.0% off, limit 22.0%",
+        "sent 6.70 req/s of 10.0 scheduled: 33.0% off, limit 32.0%",
+    ),
+    "slower than its schedule": (
+        playing(achieved_per_s=9.7),
+        "SUSPECT",
+        "sent 9.70 req/s of 10.0 scheduled: 3.0% off, limit 2.1%",
     ),
 }
 
@@ -130,8 +207,8 @@ def test_fires(sick: LevelSummary, verdict: str, reason: str) -> None:
 
 
 def test_every_level_rule_is_tried_above() -> None:
-    fired = {rule for sick, _, _ in FIRING.values() for _, rule in LEVEL_RULES if rule(sick)}
-    assert fired == {rule for _, rule in LEVEL_RULES}
+    fired = {rule.check for sick, _, _ in FIRING.values() for rule in LEVEL_RULES if rule.check(sick)}
+    assert fired == {rule.check for rule in LEVEL_RULES}
 
 
 def test_a_failure_is_told_once() -> None:
@@ -215,14 +292,14 @@ def test_other_notes_and_closed_loops_are_not_dropped_arrivals() -> None:
 
 
 def test_achieved_rate_is_counted_from_sends() -> None:
-    level = Level(0, rate=10.0, arrivals="constant")
+    level = Level(0, rate=10.0, arrivals="constant", requests=100)
     late = [handmade.request(at * 100, lag=at * 100) for at in range(100)]
     found = summary(*late, levels=(level,)).levels[0]
     assert found.achieved_per_s == pytest.approx(99 / 19.8)
-    assert any(reason.startswith("sent 5.00 req/s of 10 offered: 50.0% off") for reason in found.reasons)
+    assert any(reason.startswith("sent 5.00 req/s of 10.0 scheduled: 50.0% off") for reason in found.reasons)
 
 
 def test_run_rules_are_all_tried_above() -> None:
-    assert [rule.__name__ for _, rule in RUN_RULES] == [
+    assert [rule.check.__name__ for rule in RUN_RULES] == [
         "nothing_recorded", "dropped_in_notes", "interrupted", "lost_generator",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The first schema: run, level, request, arrivals, reading."""
+"""The first schema: run, level, request, arrivals, reading, calibration."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -116,4 +116,34 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("run_id", "worker", "seq", name=op.f("pk_arrivals")),
+    )
+    op.create_table(
+        "calibration",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("calibrated_at_ns", Int, nullable=False),
+        sa.Column("run_id", sa.String(length=40), nullable=True),
+        sa.Column("loadlab", sa.String(length=40), nullable=False),
+        sa.Column("python", sa.String(length=40), nullable=False),
+        sa.Column("platform", sa.String(length=200), nullable=False),
+        sa.Column("machine", sa.String(length=60), nullable=False),
+        sa.Column("cpus", sa.Integer(), nullable=False),
+        sa.Column("processes", sa.Integer(), nullable=False),
+        sa.Column("streams", sa.Integer(), nullable=False),
+        sa.Column("tokens_per_s", sa.Float(), nullable=False),
+        sa.Column("requests", sa.Integer(), nullable=False),
+        sa.Column("tokens", sa.Integer(), nullable=False),
+        sa.Column("ttft_p50_ms", sa.Float(), nullable=False),
+        sa.Column("ttft_p99_ms", sa.Float(), nullable=False),
+        sa.Column("itl_p50_ms", sa.Float(), nullable=False),
+        sa.Column("itl_p99_ms", sa.Float(), nullable=False),
+        sa.Column("send_lag_p99_ms", sa.Float(), nullable=True),
+        sa.Column("cpu_us_per_token", sa.Float(), nullable=True),
+        sa.Column("server_late_p99_ms", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_calibration_run_id_run"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calibration")),
+    )
+    op.create_index(
+        op.f("ix_calibration_platform_loadlab"), "calibration", ["platform", "loadlab"], unique=False
     )
