@@ -22,11 +22,13 @@ from loadlab import collectors, dialects, pricing, store
 from loadlab.core.clock import now_ns
 from loadlab.core.errors import LoadlabError
 from loadlab.core.nouns import Exchange, Level, Reading, Result, Run
+from loadlab.core.units import NS_PER_MS
 from loadlab.recorder.decode import decode
 from loadlab.recorder.frames import LENGTH, unframe
 
 FLUSH_S = 0.25
 _HEARTBEAT_S = 1.0
+_WATCH_S = 0.5
 _BATCH = 2000
 _NICENESS = 5
 
@@ -42,6 +44,7 @@ class Recorder:
         # One thread: SQL never blocks the loop, and writes keep their order.
         self._sql = ThreadPoolExecutor(1, "sql")
         self._closing = False
+        self._taken = self._behind_ns = 0
         self.notes: list[str] = []
         self.written = self.failed = self.output_tokens = 0
 
@@ -52,8 +55,10 @@ class Recorder:
                 (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
                 exchanges, readings = unframe(await reader.readexactly(length))
                 self._readings.extend(readings)
+                self._taken += len(exchanges)
                 for exchange in exchanges:
                     self._results.append(self._priced(exchange))
+                    self._behind_ns = max(self._behind_ns, now_ns() - (exchange.done_ns or now_ns()))
                     await asyncio.sleep(0)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
@@ -76,6 +81,21 @@ class Recorder:
             self.written += len(results)
             self.failed += sum(result.error_kind is not None for result in results)
             self.output_tokens += sum(result.output_tokens or 0 for result in results)
+
+    async def watch(self) -> None:
+        """Reads how far the recorder itself is behind.
+
+        `backlog` counts exchanges received and not yet written; `behind_ms` is the longest time from the end
+        of an exchange to its decoding, so that what still waits in the socket shows too.
+        """
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            now, waiting, behind = now_ns(), self._taken - self.written, self._behind_ns / NS_PER_MS
+            self._behind_ns = 0
+            self._readings += (
+                Reading(now, "recorder", "recorder", "backlog", waiting),
+                Reading(now, "recorder", "recorder", "behind_ms", behind),
+            )
 
     async def heartbeat(self) -> None:
         """Shows readers of the store that the run is alive."""
@@ -150,6 +170,7 @@ async def record(
         asyncio.create_task(work)
         for work in (
             recorder.heartbeat(),
+            recorder.watch(),
             _report(recorder, control),
             *(recorder.collect(collector) for collector in _collectors(run)),
         )
