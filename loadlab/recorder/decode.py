@@ -25,6 +25,8 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         _close(decoder, exchange, arrivals)
     except ValueError as error:
         broken = str(error)
+    except Exception as error:  # a decoder that trips over strange bytes must not end the recording
+        broken = f"the decoder failed with {type(error).__name__}: {error}"
     kind, detail = _outcome(exchange, decoder, broken)
     tokens, source = _count(decoder, arrivals)
     return Result(
@@ -48,12 +50,12 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         status=exchange.status,
         error_kind=kind,
         error_detail=detail,
-        finish_reason=decoder.finish_reason,
+        finish_reason=None if decoder.finish_reason is None else str(decoder.finish_reason),
         max_tokens=exchange.max_tokens,
-        prompt_tokens=decoder.prompt_tokens,
-        cached_tokens=decoder.cached_tokens,
+        prompt_tokens=_whole(decoder.prompt_tokens),
+        cached_tokens=_whole(decoder.cached_tokens),
         output_tokens=tokens,
-        reasoning_tokens=decoder.reasoning_tokens,
+        reasoning_tokens=_whole(decoder.reasoning_tokens),
         chunks=len(arrivals),
         count_source=source,
         cost_nano_usd=None,
@@ -73,9 +75,14 @@ def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int]) -> None:
 
 def _count(decoder: Decoder, arrivals: list[int]) -> tuple[int | None, CountSource | None]:
     """Output tokens and where the number is from; events are the labelled stand-in when usage is absent."""
-    if decoder.output_tokens is not None:
-        return decoder.output_tokens, "usage"
+    if (reported := _whole(decoder.output_tokens)) is not None:
+        return reported, "usage"
     return (len(arrivals), "chunks") if arrivals else (None, None)
+
+
+def _whole(reported: object) -> int | None:
+    """A count as a server reported it, if it is one."""
+    return reported if isinstance(reported, int) and reported >= 0 else None
 
 
 def _outcome(exchange: Exchange, decoder: Decoder, broken: str | None) -> tuple[str | None, str | None]:
@@ -83,7 +90,7 @@ def _outcome(exchange: Exchange, decoder: Decoder, broken: str | None) -> tuple[
     if exchange.error_kind is not None:
         return exchange.error_kind, exchange.error_detail
     if exchange.status is None or exchange.status >= 300:
-        return f"http_{exchange.status}", decoder.error or _body(exchange)
+        return f"http_{exchange.status}", _refusal(exchange, decoder)
     if decoder.error is not None:
         return "stream_error", decoder.error
     if broken is not None:
@@ -93,6 +100,12 @@ def _outcome(exchange: Exchange, decoder: Decoder, broken: str | None) -> tuple[
     return None, None
 
 
+def _refusal(exchange: Exchange, decoder: Decoder) -> str:
+    """The server's words, and what the head of its answer said besides: where to look, when to come back."""
+    words = decoder.error or _body(exchange)
+    return f"{words} ({exchange.error_detail})" if exchange.error_detail else words
+
+
 def _body(exchange: Exchange) -> str:
-    text = b"".join(data for _, data in exchange.reads[:3])[:_SHOWN]
+    text = b"".join(data for _, data in exchange.reads[:_SHOWN])[:_SHOWN]
     return text.decode("utf-8", "replace") or "(empty body)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from loadlab.core.clock import now_ns
@@ -12,13 +12,13 @@ from loadlab.core.nouns import Exchange, Timeouts
 from loadlab.core.units import NS_PER_S
 from loadlab.dialects import Call
 from loadlab.wire.connection import Connection
-from loadlab.wire.route import Origin, Proxy, proxy_for
-from loadlab.wire.transport import ConnectError, open_transport
+from loadlab.wire.route import Origin, Proxy, host_field, proxy_for, target_of
+from loadlab.wire.transport import ConnectError, Transport, open_transport
 from loadlab.wire.trust import Trust
 
 
 class Client:
-    """An HTTP/1.1 client for one load worker. `headers` go with every call (credentials, user agent)."""
+    """HTTP/1.1 and WebSocket for one load worker. `headers` go with every call (credentials, user agent)."""
 
     def __init__(self, headers: Mapping[str, str] | None = None, tls: Trust | None = None) -> None:
         self._headers = dict(headers or {})
@@ -30,7 +30,7 @@ class Client:
     def send(self, call: Call, exchange: Exchange, timeouts: Timeouts) -> Exchange:
         """Carries out `call` and returns `exchange`, filled. Failures are in it, never raised."""
         origin, payload = self._frame(call)
-        deadline = now_ns() + round(timeouts.total_s * NS_PER_S)
+        deadline = _deadline(timeouts)
         try:
             self._attempt(origin, payload, exchange, timeouts, deadline)
             if _stale(exchange):
@@ -38,8 +38,36 @@ class Client:
                 _reset(exchange)
                 self._attempt(origin, payload, exchange, timeouts, deadline)
         except ConnectError as error:
-            exchange.error_kind, exchange.error_detail = error.kind, error.detail
-            exchange.done_ns = now_ns()
+            _unconnected(exchange, error)
+        return exchange
+
+    def talk(
+        self,
+        call: Call,
+        messages: Iterable[str | bytes],
+        exchange: Exchange,
+        timeouts: Timeouts,
+        done: Callable[[bytes], bool],
+    ) -> Exchange:
+        """Opens a WebSocket at `call` (ws:// or wss://), sends `messages`, reads until `done` says so.
+
+        `done` is asked of every message that comes in, while other streams wait: it looks, it does not parse.
+        A server that ends the conversation normally ends the exchange too. A connection serves one talk; the
+        time that opening and upgrading it took is `connect_ns`. Failures are in `exchange`, never raised.
+        """
+        from loadlab.wire.websocket import Conversation  # most runs have no use for what it imports
+
+        deadline = _deadline(timeouts)
+        patience_s = min(timeouts.connect_s, timeouts.total_s)
+        conversation = Conversation(call.url, {**call.headers, **self._headers}, messages, done)
+        try:
+            transport = self._open(Origin.of(urlsplit(call.url)), exchange, patience_s, tunnel=True)
+            try:
+                conversation.hold(transport, exchange, timeouts, _left_s(deadline))
+            finally:
+                transport.close()
+        except ConnectError as error:
+            _unconnected(exchange, error)
         return exchange
 
     def close(self) -> None:
@@ -60,14 +88,21 @@ class Client:
                 connection.close()
 
     def _take(self, origin: Origin, exchange: Exchange, patience_s: float) -> Connection:
-        if idle := self._idle[origin]:
-            exchange.reused = True
-            return idle.pop()
-        context = self._tls() if origin.scheme == "https" else None
+        idle = self._idle[origin]
+        while idle:
+            connection = idle.pop()
+            if connection.quiet():
+                exchange.reused = True
+                return connection
+            connection.close()
+        return Connection(self._open(origin, exchange, patience_s, tunnel=origin.secure))
+
+    def _open(self, origin: Origin, exchange: Exchange, patience_s: float, *, tunnel: bool) -> Transport:
+        context = self._tls() if origin.secure else None
         transport, exchange.connect_ns, exchange.tls_ns = open_transport(
-            origin, self._proxy(origin), context, patience_s
+            origin, self._proxy(origin), context, patience_s, tunnel=tunnel
         )
-        return Connection(transport)
+        return transport
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
@@ -86,17 +121,25 @@ class Client:
     def _frame(self, call: Call) -> tuple[Origin, bytes]:
         """The origin and the bytes of an HTTP/1.1 request."""
         parts = urlsplit(call.url)
-        origin = Origin.of(parts)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {"Host": parts.netloc.rpartition("@")[2], "Content-Length": str(len(call.body))}
+        origin, target = Origin.of(parts), target_of(parts)
+        # A coded answer would be measured with its decoding, or not be read at all: none is asked for.
+        headers = {
+            "Host": host_field(parts),
+            "Content-Length": str(len(call.body)),
+            "Accept-Encoding": "identity",
+        }
         proxy = self._proxy(origin)
-        if proxy and origin.scheme == "http":
-            path = f"http://{origin.authority}{path}"
+        if proxy and not origin.secure:
+            target = f"http://{origin.authority}{target}"
             headers.update(proxy.headers)
         headers.update(call.headers)
         headers.update(self._headers)
-        lines = [f"{call.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [f"{call.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return origin, "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + call.body
+
+
+def _deadline(timeouts: Timeouts) -> int:
+    return now_ns() + round(timeouts.total_s * NS_PER_S)
 
 
 def _left_s(deadline_ns: int) -> float:
@@ -119,3 +162,8 @@ def _reset(exchange: Exchange) -> None:
     exchange.reused = False
     exchange.sent_ns = exchange.done_ns = None
     exchange.error_kind = exchange.error_detail = None
+
+
+def _unconnected(exchange: Exchange, error: ConnectError) -> None:
+    exchange.error_kind, exchange.error_detail = error.kind, error.detail
+    exchange.done_ns = now_ns()

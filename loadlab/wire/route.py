@@ -14,6 +14,9 @@ from urllib.request import getproxies_environment, proxy_bypass
 from loadlab.core.errors import UsageError
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SECURE = ("https", "wss")
+# The environment names proxies by these two only; a WebSocket takes the way of the HTTP it grows out of.
+_PROXIED_AS = {"ws": "http", "wss": "https"}
 
 
 class Origin(NamedTuple):
@@ -25,14 +28,29 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, parts: SplitResult) -> Origin:
-        """The origin of an http(s) URL."""
-        return cls(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        """The origin of an http(s) or ws(s) URL."""
+        return cls(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme in _SECURE else 80))
+
+    @property
+    def secure(self) -> bool:
+        """Whether it wants TLS."""
+        return self.scheme in _SECURE
 
     @property
     def authority(self) -> str:
         """Host and port as a CONNECT request names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def host_field(parts: SplitResult) -> str:
+    """What the Host header says of a URL."""
+    return parts.netloc.rpartition("@")[2]
+
+
+def target_of(parts: SplitResult) -> str:
+    """What a request line says of a URL: path and query."""
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,7 @@ def proxy_for(origin: Origin) -> Proxy | None:
     """The proxy the environment names for `origin`. Raises UsageError for one that is not http."""
     if origin.host in _LOOPBACK or proxy_bypass(origin.host):
         return None
-    url = getproxies_environment().get(origin.scheme)
+    url = getproxies_environment().get(_PROXIED_AS.get(origin.scheme, origin.scheme))
     if not url:
         return None
     parts = urlsplit(url if "://" in url else f"http://{url}")

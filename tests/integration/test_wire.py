@@ -18,6 +18,7 @@ import pytest
 from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Exchange, Timeouts
 from loadlab.dialects import Call
+from loadlab.wire import line
 from loadlab.wire.client import Client
 from loadlab.wire.route import Origin, proxy_for
 from loadlab.wire.trust import Trust
@@ -200,11 +201,44 @@ def test_connection_close_is_honoured(serve: Serve, client: Client) -> None:
 
 
 def test_a_stale_connection_is_retried_once_and_counted(serve: Serve, client: Client) -> None:
+    def script(connection: socket.socket) -> None:
+        answer(length_framed(b"ok"))(connection)
+        connection.recv(1)  # the second request is on its way when the connection ends
+
+    server = serve(script, answer(length_framed(b"again")))
+    send(client, server)
+    exchange = send(client, server)
+    assert (body_of(exchange), exchange.retries, exchange.error_kind) == (b"again", 1, None)
+    assert (exchange.reused, server.accepted) == (False, 2)
+
+
+def test_a_connection_closed_while_idle_is_not_even_tried(serve: Serve, client: Client) -> None:
     server = serve(answer(length_framed(b"ok")))
     send(client, server)
     time.sleep(0.05)  # the script has ended: the server closed the kept connection
     exchange = send(client, server)
-    assert (body_of(exchange), exchange.retries, exchange.error_kind) == (b"ok", 1, None)
+    assert (body_of(exchange), exchange.retries, exchange.reused) == (b"ok", 0, False)
+    assert exchange.connect_ns > 0
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_follows_an_answer_is_not_the_next_one(serve: Serve, client: Client, together: bool) -> None:
+    lies = b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nlies"
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(length_framed(b"ok") + (lies if together else b""))
+        time.sleep(0.05)
+        connection.sendall(b"" if together else lies)
+        time.sleep(0.5)
+
+    server = serve(script, answer(length_framed(b"next")))
+    first = send(client, server)
+    time.sleep(0.1)
+    second = send(client, server)
+    assert (first.status, body_of(first), first.error_kind) == (200, b"ok", None)
+    assert (second.status, body_of(second), second.error_kind) == (200, b"next", None)
+    assert server.accepted == 2
 
 
 def test_a_body_framed_by_the_end_of_the_connection(serve: Serve, client: Client) -> None:
@@ -217,6 +251,114 @@ def test_an_interim_response_is_not_the_answer(serve: Serve, client: Client) -> 
         client, serve(answer(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + length_framed(b"ok")))
     )
     assert (exchange.status, body_of(exchange)) == (200, b"ok")
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_an_answer_before_the_request_is_out(serve: Serve, client: Client, closing: bool) -> None:
+    """A server may refuse a large body unread; it then closes, or leaves the rest lying."""
+
+    def script(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nwhoa")
+        if not closing:
+            time.sleep(1)
+
+    server = serve(script, answer(length_framed(b"ok")))
+    exchange = send(client, server, body=b"x" * 20_000_000)
+    assert (exchange.status, body_of(exchange), exchange.error_kind) == (413, b"whoa", None)
+    assert exchange.sent_ns is None  # it never was, as a whole
+    assert (body_of(send(client, server)), server.accepted) == (b"ok", 2)
+
+
+def test_other_streams_go_on_while_a_large_request_is_sent(serve: Serve, client: Client) -> None:
+    def slow_reader(connection: socket.socket) -> None:
+        time.sleep(0.5)
+        answer(length_framed(b"big"))(connection)
+
+    slow, quick = serve(slow_reader), serve(answer(length_framed(b"ok"), times=5))
+    large = gevent.spawn(send, client, slow, body=b"x" * 20_000_000)
+    gevent.sleep(0.05)
+    small = [send(client, quick) for _ in range(5)]
+    assert all(exchange.done_ns for exchange in small)
+    assert not large.ready()
+    exchange = large.get()
+    assert body_of(exchange) == b"big"
+    assert max(one.done_ns or 0 for one in small) < (exchange.sent_ns or 0) < (exchange.first_byte_ns or 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "kept"),
+    [
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", True),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", False),
+        (CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"2\r\nok\r\n0\r\n\r\n", False),
+        (CHUNKED + b"2;note=x\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", True),
+    ],
+)
+def test_framings(serve: Serve, client: Client, head: bytes, kept: bool) -> None:
+    server = serve(answer(head, times=2))
+    first, second = send(client, server), send(client, server)
+    assert (first.error_kind, second.error_kind) == (None, None)
+    assert body_of(second) == (b"ok" if b"ok" in head else b"")
+    assert second.reused == kept
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nbytes", "switched protocols"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "switched protocols"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx", "coded as br"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", "not HTTP/1.1"),
+        (CHUNKED + b"zz\r\n", "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000, "the head of the answer is larger"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200_000, "the head of the answer is larger"),
+    ],
+)
+def test_what_is_not_the_http_we_speak(serve: Serve, client: Client, data: bytes, words: str) -> None:
+    def script(connection: socket.socket) -> None:
+        answer(data)(connection)
+        time.sleep(1)
+
+    exchange = send(client, serve(script))
+    assert exchange.error_kind == "protocol"
+    assert words in (exchange.error_detail or "")
+
+
+@pytest.mark.parametrize("piece", [b"x" * 10_000, b"x"])
+def test_an_endless_answer_ends_at_the_limit_of_memory(
+    serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(line, "MAX_KEPT_BYTES", 1 << 20)
+
+    def endless(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(CHUNKED)
+        while True:
+            connection.sendall(chunk(piece) * 50)
+
+    exchange = send(client, serve(endless))
+    assert (exchange.error_kind, exchange.error_detail) == ("protocol", "the answer takes more than 1 MiB")
+    assert len(exchange.reads) * line.READ_COST_BYTES + len(body_of(exchange)) < 2 << 20
+
+
+def test_facts_of_a_refusal_are_noted(serve: Serve, client: Client) -> None:
+    head = b"HTTP/1.1 301 Moved\r\nLocation: /v2\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"
+    exchange = send(client, serve(answer(head)))
+    assert (exchange.status, exchange.error_kind) == (301, None)
+    assert exchange.error_detail == "it points to /v2; retry after 7 s"
+
+
+def test_a_limit_set_by_the_scenario_is_not_ours(serve: Serve, client: Client) -> None:
+    server = serve(silent)
+    exchange = Exchange(0, 0, 0, 0)
+    call = Call("POST", f"http://127.0.0.1:{server.port}/", {}, b"")
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.1):
+        client.send(call, exchange, Timeouts())
+    assert exchange.error_kind == "cancelled"
 
 
 def silent(connection: socket.socket) -> None:
@@ -491,6 +633,15 @@ def test_a_proxy_that_refuses(serve: Serve, client: Client, monkeypatch: pytest.
     exchange = through(client, "https")
     assert exchange.error_kind == "proxy"
     assert "407" in (exchange.error_detail or "")
+
+
+def test_a_proxy_that_breaks_off(serve: Serve, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{serve(script).port}")
+    assert through(client, "https").error_kind == "proxy"
 
 
 def test_no_proxy_for_what_is_excepted_and_for_loopback(
