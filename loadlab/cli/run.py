@@ -121,6 +121,10 @@ def run(
         metrics_url=metrics_page(metrics_url, where.url),
     )
     place = config.store_url(db)
+    if hosts is None and (collect or allow_remote):
+        raise UsageError("--collect and --allow-remote are about other hosts; give --hosts N too.")
+    if hosts is not None and processes != 1:
+        raise UsageError("with --hosts this one sends nothing: give --processes to each `loadlab worker`.")
     others = load_hosts(hosts, bind, allow_remote, collect, place) if hosts is not None else None
     execute(asked, place, json, others)
 

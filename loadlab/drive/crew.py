@@ -10,7 +10,7 @@ import selectors
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from loadlab.core.errors import ExitCode, LoadlabError
@@ -25,7 +25,8 @@ class Part:
     """Whoever carries a share of a run: a load worker here, or another host with load workers of its own.
 
     `workers` is how many load workers it has, `notice_ns` how far ahead it must know the start of a level,
-    `patience_s` how long it may take to hand over what it still holds at the end.
+    `patience_s` how long it may take to hand over what it still holds at the end. `about` describes its
+    machine, unless that is this one.
     """
 
     notice_ns = 20_000_000
@@ -38,6 +39,7 @@ class Part:
         self.level_done = -1
         self.counts = (0, 0, 0)
         self.output_tokens = 0
+        self.about: Mapping[str, Any] = {}
 
     def send(self, **message: Any) -> None:
         """Gives a command; a part that has gone is noticed by whoever listens."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from loadlab import __version__
 from loadlab.core.clock import anchor
 from loadlab.core.errors import (
     InterruptedRunError,
@@ -104,7 +103,7 @@ class Agent:
                 "is": "hello",
                 "host": socket.gethostname(),
                 "processes": self._processes,
-                "loadlab": __version__,
+                "environment": spec.environment(),
             }
         )
         self._say("connected; waiting for the run")
@@ -149,7 +148,9 @@ class Agent:
             )
         url = f"sqlite:///{self._own_store}" if self._own_store else self._store_url
         self._crew.start(self._processes)
-        self._crew.recorder.send(do="begin", run=run.to_dict(), db=url, shared=not message["collect"])
+        self._crew.recorder.send(
+            do="begin", run=run.to_dict(), db=url, shared=not message["collect"], gpus=False
+        )
         deal(self._crew.workers, message["index"], message["count"], do="begin", run=run.to_dict())
 
     def _begin_level(self, message: dict[str, Any]) -> None:

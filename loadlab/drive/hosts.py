@@ -93,17 +93,17 @@ class Relay(Child):
 
     def _welcome(self, identity: str, hello: Mapping[str, Any]) -> None:
         why = None
-        if hello["loadlab"] != __version__:
-            why = f"it has loadlab {hello['loadlab']}, the controlling host {__version__}; install the same"
+        if (theirs := hello["environment"]["loadlab"]) != __version__:
+            why = f"it has loadlab {theirs}, the controlling host {__version__}; install the same"
         elif len(self.hosts) == self._wanted:
             why = f"the run has all of its {self._wanted} hosts already"
         if why:
             self.send(to=identity, say={"do": "refuse", "why": why})
             return
         name = f"load host {len(self._known) + 1} ({hello['host']})"
-        self._known[identity] = Host(
-            name, hello["processes"], lambda message: self.send(to=identity, say=message)
-        )
+        host = Host(name, hello["processes"], lambda message: self.send(to=identity, say=message))
+        host.about = hello["environment"]
+        self._known[identity] = host
 
     def hear(self, message: dict[str, Any]) -> None:
         if message["is"] == "cut_off":

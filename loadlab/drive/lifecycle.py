@@ -92,10 +92,7 @@ class Supervisor:
         """Starts every process side by side and waits until all are ready."""
         if self._hosts:
             self._parts = self._hosts.gather(self._crew, self._refuse_to_begin)
-            clock_ns, started_at_ns = anchor()
-            self._run = replace(
-                self._run, clock_ns=clock_ns, started_at_ns=started_at_ns, processes=_shares(self._parts)
-            )
+            self._run = _begun_now(self._run, self._parts)
         self._crew.start(0 if self._hosts else self._run.processes)
         self._recorder = self._crew.recorder
         self._recorder.send(do="begin", run=self._run.to_dict(), db=self._store_url)
@@ -207,6 +204,19 @@ class Supervisor:
                 self._recorder.send(do="merge", path=message["path"])
             else:
                 part.hear(message)
+
+
+def _begun_now(run: Run, hosts: Sequence[Part]) -> Run:
+    """The run as of now, when its load hosts have come, and with them written down."""
+    clock_ns, started_at_ns = anchor()
+    machines = [{"name": host.name, "load_workers": host.workers, **host.about} for host in hosts]
+    return replace(
+        run,
+        clock_ns=clock_ns,
+        started_at_ns=started_at_ns,
+        processes=_shares(hosts),
+        environment={**run.environment, "load_hosts": machines},
+    )
 
 
 def _shares(parts: Sequence[Part]) -> int:

@@ -159,7 +159,7 @@ class Control:
 
 
 async def record(
-    control: Control, links: list[asyncio.StreamReader], run: Run, database: store.Store
+    control: Control, links: list[asyncio.StreamReader], run: Run, database: store.Store, gpus: bool
 ) -> None:
     """Records `run` until it is finished or the supervisor is gone."""
     recorder = Recorder(run, database)
@@ -172,7 +172,7 @@ async def record(
             recorder.heartbeat(),
             recorder.watch(),
             _report(recorder, control),
-            *(recorder.collect(collector) for collector in _collectors(run)),
+            *(recorder.collect(collector) for collector in _collectors(run, gpus)),
         )
     ]
     control.send(**{"is": "ready"})
@@ -226,8 +226,9 @@ async def _report(recorder: Recorder, control: Control) -> None:
         await asyncio.sleep(FLUSH_S)
 
 
-def _collectors(run: Run) -> list[collectors.Collector]:
-    found = [collectors.host(), collectors.nvml()]
+def _collectors(run: Run, gpus: bool) -> list[collectors.Collector]:
+    """What is read beside requests. One of several load hosts leaves GPUs alone: they serve nobody."""
+    found = [collectors.host(), *([collectors.nvml()] if gpus else [])]
     return [*found, collectors.scrape(run.metrics_url)] if run.metrics_url else found
 
 
@@ -247,7 +248,7 @@ async def serve(control_fd: int, link_fds: list[int]) -> None:
         database = store.open(command["db"])
         if command.get("shared"):  # the host that controls the run keeps its books
             database = store.SharedStore.of(database)
-        await record(control, [reader for reader, _ in links], run, database)
+        await record(control, [reader for reader, _ in links], run, database, command.get("gpus", True))
         database.close()
         control.send(**{"is": "finished"})
     except LoadlabError as error:

@@ -186,6 +186,7 @@ def test_two_hosts_carry_one_schedule(
     assert sorted(int(at) - start_of(levels) for at in rows.planned_ns) == alone
     assert rows.groupby("worker").size().tolist() == [27, 27, 27]
     assert (run.state, run.spec.processes) == ("finished", 3)
+    assert sorted(host["load_workers"] for host in run.environment["load_hosts"]) == [1, 2]
     with store.open(url) as database:
         assert len(database.gaps(run.id)) == 81 * 4
         readings = database.readings(run.id)
@@ -281,6 +282,8 @@ def waited(found: Callable[[], list[Path]], process: subprocess.Popen[str]) -> l
     [
         (("--hosts", "1", "--db", "sqlite:///x.db"), "--collect"),
         (("--hosts", "0", "--collect"), "--hosts 0"),
+        (("--hosts", "1", "--collect", "--processes", "2"), "loadlab worker"),
+        (("--collect",), "--hosts N"),
         (("--hosts", "1", "--collect", "--bind", "0.0.0.0:5557"), "--allow-remote"),
         (("--hosts", "1", "--collect", "--bind", "nowhere:port"), "nowhere:port"),
         (("--hosts", "1", "--collect", "--bind", "203.0.113.7:0", "--allow-remote"), "203.0.113.7"),
@@ -345,17 +348,14 @@ def two_networks() -> Iterator[tuple[list[str], list[str]]]:
             subprocess.run([ip, "netns", "del", name], capture_output=True)
 
 
-def test_hosts_in_networks_and_with_clocks_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sim: Sim
-) -> None:
-    flags = ("--rate", "40", "--requests", "60", "--max-tokens", "5", "--seed", "4")
-    alone = schedule(sim, tmp_path, *flags)
-    monkeypatch.setenv("KEY", "of-this-test")
-    here, url = ADDRESSES[0], f"sqlite:///{tmp_path}/x.db"
+@contextmanager
+def apart(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], list[subprocess.Popen[str]]]]:
+    """A controlling command with two hosts, the second and its clock in a network of its own."""
+    here = ADDRESSES[0]
     with two_networks() as (near, far), ExitStack() as stack:
 
         def start(prefix: list[str], *arguments: str) -> subprocess.Popen[str]:
-            return stack.enter_context(started(tmp_path, *arguments, prefix=prefix))
+            return stack.enter_context(started(folder, *arguments, prefix=prefix))
 
         server = start(
             near, "serve", "--engine", "sim", "--host", here, "--port", "8000", "--api-key-env", "KEY"
@@ -364,10 +364,20 @@ def test_hosts_in_networks_and_with_clocks_of_their_own(
         while "ready" not in server.stderr.readline():
             assert server.poll() is None
         master = start(
-            near, "run", "chat", "--url", f"http://{here}:8000/v1", "--api-key-env", "KEY", "--db", url,
-            "--hosts", "2", "--bind", f"{here}:5557", "--allow-remote", "--collect", "--json", *flags,
+            near, "run", "chat", "--url", f"http://{here}:8000/v1", "--api-key-env", "KEY", "--hosts", "2",
+            "--bind", f"{here}:5557", "--allow-remote", "--collect", "--json", *flags,
         )  # fmt: skip
-        hosts = [start(prefix, "worker", "--master", f"{here}:5557") for prefix in (near, far)]
+        yield master, [start(prefix, "worker", "--master", f"{here}:5557") for prefix in (near, far)]
+
+
+def test_hosts_in_networks_and_with_clocks_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sim: Sim
+) -> None:
+    flags = ("--rate", "40", "--requests", "60", "--max-tokens", "5", "--seed", "4")
+    alone = schedule(sim, tmp_path, *flags)
+    monkeypatch.setenv("KEY", "of-this-test")
+    url = f"sqlite:///{tmp_path}/x.db"
+    with apart(tmp_path, "--db", url, *flags) as (master, hosts):
         document = finished(master)
         assert [ended_quietly(host) for host in hosts] == [0, 0]
     _, levels, rows = newest(url)
@@ -376,6 +386,29 @@ def test_hosts_in_networks_and_with_clocks_of_their_own(
     # Sent on time by each host's own clock; a clock misread by a day would not be.
     assert ((rows.sent_ns - rows.planned_ns).abs() < 2e9).all()
     assert rows.groupby("worker").size().tolist() == [30, 30]
+
+
+def test_a_cut_cable_costs_one_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "of-this-test")
+    url = f"sqlite:///{tmp_path}/x.db"
+    flags = ("--users", "4", "--duration", "12s", "--max-tokens", "5", "--timeout", "3s", "--db", url)
+    with apart(tmp_path, *flags) as (master, hosts):
+        own = waited(lambda: list(tmp_path.glob("loadlab-*.db")), master)
+        wait_until(lambda: all(recorded(f"sqlite:///{path}") > 4 for path in own), master)
+        cable = f"ll{os.getpid() % 100000}b"
+        subprocess.run(["ip", "-n", cable, "link", "set", cable, "down"], check=True)
+        document = finished(master)
+        _, said = hosts[1].communicate(timeout=30)
+    (reason,) = [reason for reason in document["run"]["reasons"] if "lost during the run" in reason]
+    assert "its heartbeat stopped" in reason
+    assert hosts[1].returncode == 130
+    assert "no sign of life" in said
+    run, _, rows = newest(url)
+    assert run.state == "finished"
+    assert rows.worker.nunique() == 1
+    # The lost host could not hand over; what it recorded is still with it.
+    (left,) = tmp_path.glob("loadlab-*.db")
+    assert recorded(f"sqlite:///{left}") > 4
 
 
 def test_a_host_with_a_wrong_wall_clock_starts_with_the_others(
