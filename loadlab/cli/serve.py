@@ -9,6 +9,8 @@ import typer
 from loadlab.cli.output import emit_json, say
 from loadlab.core.units import NS_PER_S, parse_duration
 
+_DELAYS = "a length, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEAN:CV or gamma:MEAN:CV"
+
 
 def serve(
     engine: Annotated[str | None, typer.Option(help="torch (a real model) or sim (known timing).")] = None,
@@ -22,11 +24,16 @@ def serve(
     max_model_len: Annotated[
         int, typer.Option(envvar="LOADLAB_MAX_MODEL_LEN", help="Context in tokens; 0 is the model's own.")
     ] = 0,
-    ttft: Annotated[str, typer.Option(help="sim: arrival to first token.")] = "50ms",
-    itl: Annotated[str, typer.Option(help="sim: between tokens.")] = "10ms",
-    jitter: Annotated[float, typer.Option(help="sim: coefficient of variation of both, lognormal.")] = 0.0,
+    ttft: Annotated[str, typer.Option(help=f"sim: arrival to first token: {_DELAYS}.")] = "50ms",
+    itl: Annotated[str, typer.Option(help="sim: between tokens, written likewise.")] = "10ms",
+    itl_per_stream: Annotated[
+        str, typer.Option(help="sim: longer gaps, by this for every other stream that runs.")
+    ] = "0ms",
+    jitter: Annotated[
+        float, typer.Option(help="sim: makes constant --ttft and --itl lognormal, this their variation.")
+    ] = 0.0,
     fail_rate: Annotated[float, typer.Option(help="sim: share of requests answered with status 500.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="sim: seed of jitter and failures; tiny: of its weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="sim: seed of timing and failures; tiny: of its weights.")] = 0,
     api_key_env: Annotated[
         str | None, typer.Option(help="NAME of the environment variable that holds the API key.")
     ] = None,
@@ -35,7 +42,7 @@ def serve(
     """Serve a real small model, or a simulated one of known timing, over an OpenAI-compatible API."""
     from loadlab.server import serving
     from loadlab.server.settings import Settings
-    from loadlab.server.sim import Timing
+    from loadlab.server.timing import Timing, parse_delay, with_jitter
 
     def announce(ready: serving.Ready) -> None:
         say(f"ready: {ready.url}/v1 · engine {ready.engine} · model {ready.model} · device {ready.device}")
@@ -52,13 +59,13 @@ def serve(
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         context=max_model_len,
-        timing=Timing(_ns(ttft), _ns(itl), jitter),
+        timing=Timing(
+            with_jitter(parse_delay(ttft), jitter),
+            with_jitter(parse_delay(itl), jitter),
+            round(parse_duration(itl_per_stream) * NS_PER_S),
+        ),
         fail_rate=fail_rate,
         seed=seed,
         api_key_env=api_key_env,
     )
     serving.serve(settings, announce)
-
-
-def _ns(duration: str) -> int:
-    return round(parse_duration(duration) * NS_PER_S)

@@ -1,4 +1,4 @@
-"""What the sim engine really did: every write of every request, on `core.clock`.
+"""What the sim engine was due to do and what it really did: every write of every request, on `core.clock`.
 
 Kept in memory, newest last, and bounded; aggregates are exact nearest-rank quantiles of what is kept.
 """
@@ -9,46 +9,48 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from loadlab.core.units import NS_PER_MS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KEPT_REQUESTS = 20_000
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 class Entry:
-    """One request: when it came, when each token was written and how late the latest of them was."""
+    """One request: when it came, when each token was due and when it was written."""
 
-    __slots__ = ("arrival_ns", "id", "late_ns", "writes")
+    __slots__ = ("arrival_ns", "dues", "id", "writes")
 
     def __init__(self, job_id: str, arrival_ns: int) -> None:
         self.id, self.arrival_ns = job_id, arrival_ns
-        self.writes = array("q")
-        self.late_ns = 0
+        self.dues, self.writes = array("q"), array("q")
 
     def written(self, due_ns: int, at_ns: int) -> None:
         """Notes one token."""
+        self.dues.append(due_ns)
         self.writes.append(at_ns)
-        self.late_ns = max(self.late_ns, at_ns - due_ns)
-
-    def gaps(self) -> list[int]:
-        """Nanoseconds between neighbouring tokens."""
-        return [later - earlier for earlier, later in zip(self.writes, self.writes[1:], strict=False)]
 
     def row(self, with_gaps: bool) -> dict[str, Any]:
         """The entry as JSON."""
+        dues, writes = self.dues, self.writes
         row = {
             "id": self.id,
             "arrival_ns": self.arrival_ns,
-            "first_token_ns": self.writes[0] if self.writes else None,
-            "last_token_ns": self.writes[-1] if self.writes else None,
-            "tokens": len(self.writes),
-            "late_max_ns": self.late_ns,
+            "first_due_ns": dues[0] if dues else None,
+            "first_token_ns": writes[0] if writes else None,
+            "last_due_ns": dues[-1] if dues else None,
+            "last_token_ns": writes[-1] if writes else None,
+            "tokens": len(writes),
+            "late_max_ns": max((at - due for due, at in zip(dues, writes, strict=True)), default=0),
         }
-        return {**row, "gaps_ns": self.gaps()} if with_gaps else row
+        return {**row, "due_gaps_ns": _gaps(dues), "gaps_ns": _gaps(writes)} if with_gaps else row
 
 
 class Ledger:
@@ -63,27 +65,54 @@ class Ledger:
         self._entries.append(entry)
         return entry
 
-    def document(self, since_ns: int = 0, gaps: bool = False) -> bytes:
-        """JSON of the requests that arrived at or after `since_ns`, with the quantiles over them."""
-        entries = [entry for entry in self._entries if entry.arrival_ns >= since_ns]
-        return orjson.dumps(
-            {
-                "clock": "perf_counter_ns",
-                "ttft_ms": _quantiles(e.writes[0] - e.arrival_ns for e in entries if e.writes),
-                "itl_ms": _quantiles(gap for entry in entries for gap in entry.gaps()),
-                "late_max_ms": _quantiles(e.late_ns for e in entries if e.writes),
-                "requests": [entry.row(gaps) for entry in entries],
-            }
-        )
+    def document(self, since_ns: int, until_ns: int, *, rows: bool = True, gaps: bool = False) -> bytes:
+        """JSON of the requests that arrived from `since_ns` to before `until_ns`, and quantiles over them.
+
+        `ttft_ms` and `itl_ms` are what was done, `ttft_due_ms` and `itl_due_ms` what was due, `late_ms` how
+        late each token was and `late_max_ms` the latest of each request.
+        """
+        entries = [entry for entry in self._entries if since_ns <= entry.arrival_ns < until_ns]
+        requests = {"requests": [entry.row(gaps) for entry in entries]} if rows else {}
+        return orjson.dumps({"clock": "perf_counter_ns", "n": len(entries), **_totals(entries), **requests})
 
 
-def _quantiles(values_ns: Iterable[int]) -> dict[str, float | int | None]:
+def _totals(entries: Sequence[Entry]) -> dict[str, Any]:
+    # Loaded when first asked: a server that is only served from does not need it.
+    import numpy as np
+
+    begun = [entry for entry in entries if entry.writes]
+    dues, writes = [np.array(entry.dues) for entry in begun], [np.array(entry.writes) for entry in begun]
+    late = [write - due for due, write in zip(dues, writes, strict=True)]
+    arrivals = [entry.arrival_ns for entry in begun]
+    return {
+        "tokens": sum(map(len, writes)),
+        "ttft_ms": _quantiles([at[0] - arrival for at, arrival in zip(writes, arrivals, strict=True)]),
+        "ttft_due_ms": _quantiles([at[0] - arrival for at, arrival in zip(dues, arrivals, strict=True)]),
+        "itl_ms": _quantiles(_joined(map(np.diff, writes))),
+        "itl_due_ms": _quantiles(_joined(map(np.diff, dues))),
+        "late_ms": _quantiles(_joined(late)),
+        "late_max_ms": _quantiles([each.max() for each in late]),
+    }
+
+
+def _joined(parts: Iterable[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def _quantiles(values_ns: Sequence[int] | np.ndarray[Any, Any]) -> dict[str, float | int | None]:
     """Nearest rank, in milliseconds; None where nothing was seen."""
-    ranked = sorted(values_ns)
-    named = {name: _at(ranked, share) for name, share in _QUANTILES.items()}
-    mean = sum(ranked) / len(ranked) / NS_PER_MS if ranked else None
-    return {"n": len(ranked), "mean": mean, **named, "max": ranked[-1] / NS_PER_MS if ranked else None}
+    import numpy as np
+
+    ranked = np.sort(np.asarray(values_ns, np.int64)) / NS_PER_MS
+    n = len(ranked)
+    if not n:
+        return {"n": 0, **dict.fromkeys(("mean", *_QUANTILES, "max"))}
+    named = {name: float(ranked[max(0, math.ceil(share * n) - 1)]) for name, share in _QUANTILES.items()}
+    return {"n": n, "mean": float(ranked.mean()), **named, "max": float(ranked[-1])}
 
 
-def _at(ranked: Sequence[int], share: float) -> float | None:
-    return ranked[max(0, math.ceil(share * len(ranked)) - 1)] / NS_PER_MS if ranked else None
+def _gaps(times: Sequence[int]) -> list[int]:
+    """Nanoseconds between neighbouring tokens."""
+    return [later - earlier for earlier, later in pairwise(times)]

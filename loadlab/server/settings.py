@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Literal
 
 from loadlab.core.errors import UnknownNameError, UsageError
-from loadlab.server.sim import Timing
+from loadlab.server.timing import Timing
 
 TORCH_MODELS = ("smollm2-135m", "tiny")
 _EXTRA = ("torch", "tokenizers", "safetensors")
@@ -86,8 +86,8 @@ class Settings:
         for name in ("threads", "max_num_seqs", "context"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} {getattr(self, name)} is negative; leave it out for the default.")
-        if self.max_num_batched_tokens < 1 or self.timing.jitter < 0:
-            raise UsageError("--max-num-batched-tokens must be at least 1 and --jitter at least 0.")
+        if self.max_num_batched_tokens < 1:
+            raise UsageError(f"--max-num-batched-tokens {self.max_num_batched_tokens} must be at least 1.")
 
 
 def _loopback(host: str) -> bool:

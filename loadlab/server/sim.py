@@ -1,19 +1,19 @@
 """The `sim` engine: no model, but a timing that is known beforehand.
 
-Each request has its own absolute schedule: token i is due at start + ttft + i × itl, so lateness never adds
-up. One heap and one alarm serve every stream. It lives in the HTTP process on purpose: a pipe between would
-add an unknown delay to the truth. It knows nothing of HTTP, and what it really did is in its ledger.
+Each request has its own absolute schedule: a token is due one gap after the one before was due, not after it
+was written, so lateness never adds up. One heap and one alarm serve every stream. It lives in the HTTP
+process on purpose: a pipe between would add an unknown delay to the truth. It knows nothing of HTTP; what was
+due and what it really did is in its ledger.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 import random
 import re
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -21,6 +21,7 @@ from loadlab.core.clock import now_ns
 from loadlab.server.alarm import Alarm, alarm
 from loadlab.server.job import EngineError, Finish, Job, Load, Sink, Turn
 from loadlab.server.ledger import Entry, Ledger
+from loadlab.server.timing import Timing
 
 NATURAL_TOKENS = 128  # length of an answer when the request sets no limit
 _TEXT = (
@@ -28,29 +29,8 @@ _TEXT = (
     "so that a stopwatch can be checked against a known truth nothing here was computed by a model"
 )
 _WORDS = _TEXT.split()
+_FOREVER = 2**63
 _PIECE = re.compile(r"\w+|[^\w\s]")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """When tokens are due. `jitter` is the coefficient of variation of a lognormal factor of mean 1."""
-
-    ttft_ns: int = 50_000_000
-    itl_ns: int = 10_000_000
-    jitter: float = 0.0
-
-    def offsets(self, chance: random.Random) -> Iterator[int]:
-        """Nanoseconds from admission to each token, without end."""
-        at = self._spread(self.ttft_ns, chance)
-        while True:
-            yield at
-            at += self._spread(self.itl_ns, chance)
-
-    def _spread(self, mean_ns: int, chance: random.Random) -> int:
-        if not self.jitter:
-            return mean_ns
-        variance = math.log1p(self.jitter**2)
-        return round(mean_ns * chance.lognormvariate(-variance / 2, math.sqrt(variance)))
 
 
 def chance_of(job: Job, seed: int, times: Counter[int]) -> random.Random:
@@ -65,11 +45,11 @@ def chance_of(job: Job, seed: int, times: Counter[int]) -> random.Random:
 class _Stream:
     job: Job
     sink: Sink
-    offsets: Iterator[int]
+    ttft_ns: int
+    gap_ns: Callable[[], int]
     length: int
     finish: Finish
     entry: Entry
-    start_ns: int = 0
     due_ns: int = 0
     sent: int = 0
     gone: bool = False
@@ -131,7 +111,8 @@ class SimEngine:
             raise EngineError(f"simulated failure (--fail-rate {self._fail_rate:g})")
         length, finish = _length(job, self.context)
         entry = self.ledger.open(job.id, job.arrival_ns)
-        stream = _Stream(job, sink, self._timing.offsets(chance), length, finish, entry)
+        ttft_ns, gap_ns = self._timing.ttft.draws(chance)(), self._timing.itl.draws(chance)
+        stream = _Stream(job, sink, ttft_ns, gap_ns, length, finish, entry)
         self._streams[job.id] = stream
         if self._running() <= self._places:
             self._admit(stream, job.arrival_ns)
@@ -150,15 +131,18 @@ class SimEngine:
         return None
 
     def report(self, query: Mapping[str, str]) -> bytes | None:
-        """The ledger; `since_ns` and `gaps=1` narrow and widen it."""
-        return self.ledger.document(int(query.get("since_ns", 0)), query.get("gaps") == "1")
+        """The ledger; `since_ns`, `until_ns` and `rows=0` narrow it, `gaps=1` widens it."""
+        since_ns, until_ns = int(query.get("since_ns", 0)), int(query.get("until_ns", _FOREVER))
+        return self.ledger.document(
+            since_ns, until_ns, rows=query.get("rows") != "0", gaps=query.get("gaps") == "1"
+        )
 
     def _running(self) -> int:
         return len(self._streams) - len(self._waiting)
 
     def _admit(self, stream: _Stream, at_ns: int) -> None:
         stream.sink.admitted(at_ns)
-        stream.start_ns, stream.due_ns = at_ns, at_ns + next(stream.offsets)
+        stream.due_ns = at_ns + stream.ttft_ns
         first = not self._due or stream.due_ns < self._due[0][0]
         heapq.heappush(self._due, (stream.due_ns, next(self._order), stream))
         if first:
@@ -166,15 +150,19 @@ class SimEngine:
 
     def _tick(self) -> None:
         """Writes everything due by now, and no more: sockets must get their turn even when we are late."""
-        now, due = now_ns(), self._due
+        now, due, crowd_ns = now_ns(), self._due, self._crowd_ns()
         while due and due[0][0] <= now:
             stream = due[0][2]
             if not stream.gone and self._emit(stream):
-                stream.due_ns = stream.start_ns + next(stream.offsets)
+                stream.due_ns += stream.gap_ns() + crowd_ns
                 heapq.heapreplace(due, (stream.due_ns, next(self._order), stream))
             else:
                 heapq.heappop(due)
         self._wake()
+
+    def _crowd_ns(self) -> int:
+        """What the other running streams add to a gap."""
+        return self._timing.per_stream_ns * (self._running() - 1)
 
     def _wake(self) -> None:
         if self._due and self._alarm:

@@ -9,7 +9,6 @@ import pytest
 from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.server import settings as module
 from loadlab.server.settings import Settings
-from loadlab.server.sim import Timing
 
 
 @pytest.mark.parametrize(
@@ -21,7 +20,6 @@ from loadlab.server.sim import Timing
         (Settings(model="tiny", device="gpu"), "device 'gpu'"),
         (Settings(engine="sim", port=70_000), "70000"),
         (Settings(engine="sim", fail_rate=1.5), "1.5"),
-        (Settings(engine="sim", timing=Timing(jitter=-1)), "jitter"),
         (Settings(engine="sim", host="0.0.0.0"), "--api-key-env"),
         (Settings(engine="sim", api_key_env="LOADLAB_NO_SUCH_VARIABLE"), "LOADLAB_NO_SUCH_VARIABLE"),
     ],
