@@ -164,6 +164,21 @@ def garbage(reply: Reply) -> None:
     reply.end()
 
 
+def strange(reply: Reply) -> None:
+    """An event in the middle is JSON, and nothing that an API would say."""
+    reply.head()
+    reply.events(*_first_half(), _event(choices=[None], usage=["?"]), *_ending())
+    reply.end()
+
+
+def odd_usage(reply: Reply) -> None:
+    """A complete answer whose usage is no number of tokens."""
+    usage = _event(choices=[], usage={"prompt_tokens": "five", "completion_tokens": -1})
+    reply.head()
+    reply.events(*_first_half(), *_second_half(), _said("", "stop"), usage, _DONE)
+    reply.end()
+
+
 def not_http(reply: Reply) -> None:
     """The answer is not HTTP."""
     reply.send(b"SSH-2.0-OpenSSH_9.9\r\n")
@@ -235,7 +250,7 @@ def killed(reply: Reply) -> None:
 FAULTS: dict[str, Callable[[Reply], None]] = {
     known.__name__: known
     for known in (
-        ok, reset, close, reset_midway, truncated, unfinished, stream_error, garbage, not_http, huge, drip,
+        ok, reset, close, reset_midway, truncated, unfinished, stream_error, garbage, strange, odd_usage, not_http, huge, drip,
         comments, hang, hang_midway, gzipped, chatter, killed,
     )
 }  # fmt: skip

@@ -34,7 +34,7 @@ class Line:
     """
 
     __slots__ = (
-        "_kept_bytes", "_done", "_feed", "_head_bytes", "_heading", "_now", "_pull", "_transport", "_watcher",
+        "_done", "_feed", "_head_bytes", "_heading", "_kept_bytes", "_now", "_pull", "_transport", "_watcher",
         "_writer", "exchange", "reusable",
     )  # fmt: skip
 

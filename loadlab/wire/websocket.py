@@ -31,7 +31,7 @@ from wsproto.utilities import RemoteProtocolError
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Exchange, Timeouts
 from loadlab.core.units import NS_PER_S
-from loadlab.wire.line import MAX_KEPT_BYTES, MAX_HEAD_BYTES, Line
+from loadlab.wire.line import MAX_HEAD_BYTES, MAX_KEPT_BYTES, Line
 from loadlab.wire.route import host_field, target_of
 from loadlab.wire.transport import ConnectError, Transport, push_all
 
@@ -209,8 +209,10 @@ def _consent(transport: Transport, protocol: WSConnection) -> WSConnection | Ref
         gsocket.wait_read(transport.fileno())
         if (data := transport.pull()) is None:
             continue
+        if not data:
+            break
         received += len(data)
-        protocol.receive_data(data or None)
+        protocol.receive_data(data)
         while event := _next(protocol):
             match event:
                 case AcceptConnection():
@@ -221,8 +223,6 @@ def _consent(transport: Transport, protocol: WSConnection) -> WSConnection | Ref
                     refusal.body += event.data
                     if event.body_finished:
                         return refusal
-        if not data:
-            break
     if refusal:
         return refusal
     raise ConnectError("reset", "the server ended the connection instead of switching to WebSocket")

@@ -30,8 +30,9 @@ KINDS: list[tuple[str, str | None]] = [
     ("reset", "reset"), ("close", "reset"), ("reset_midway", "reset"), ("truncated", "truncated"),
     ("not_http", "protocol"), ("hang", "first_byte_timeout"), ("hang_midway", "stall_timeout"),
     ("gzipped", "protocol"), ("unfinished", "truncated"), ("stream_error", "stream_error"),
-    ("garbage", "protocol"), ("404", "http_404"), ("500", "http_500"), ("429", "http_429"),
-    ("302", "http_302"), ("huge", OK), ("drip", OK), ("comments", OK), ("chatter", OK), ("ok", OK),
+    ("garbage", "protocol"), ("strange", "protocol"), ("odd_usage", OK), ("404", "http_404"),
+    ("500", "http_500"), ("429", "http_429"), ("302", "http_302"), ("huge", OK),
+    ("drip", OK), ("comments", OK), ("chatter", OK), ("ok", OK),
     ("reset", OK), ("ok", OK),
 ]  # fmt: skip
 
@@ -106,8 +107,14 @@ def test_a_strange_but_complete_answer_counts_in_full(every: tuple[Any, pd.DataF
     assert (row.count_source, row.finish_reason) == ("usage", "stop")
 
 
+def test_usage_that_is_no_number_is_not_believed(every: tuple[Any, pd.DataFrame]) -> None:
+    row = row_of(every, "odd_usage")
+    assert (row.output_tokens, row.count_source) == (WORDS, "chunks")
+    assert pd.isna(row.prompt_tokens)
+
+
 def test_what_came_before_a_failure_is_kept(every: tuple[Any, pd.DataFrame]) -> None:
-    for fault in ("reset_midway", "truncated", "hang_midway", "stream_error", "garbage"):
+    for fault in ("reset_midway", "truncated", "hang_midway", "stream_error", "garbage", "strange"):
         assert row_of(every, fault).chunks == WORDS // 2, fault
 
 
