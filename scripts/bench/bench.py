@@ -108,7 +108,8 @@ def ours(url: str, streams: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *LOADLAB, "run", "chat", "--url", f"{url}/v1", "--users", str(streams),
-            "--requests", str(streams * ROUNDS), "--max-tokens", str(TOKENS), "--db", f"sqlite:///{folder}/x.db", "--json",
+            "--requests", str(streams * ROUNDS), "--max-tokens", str(TOKENS),
+            "--db", f"sqlite:///{folder}/x.db", "--json",
         ]  # fmt: skip
         since = time.perf_counter_ns()
         watched = Watched(command, workers, recorder)
