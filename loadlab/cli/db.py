@@ -1,4 +1,4 @@
-"""`loadlab db`: what is in the database, and its schema brought up to date."""
+"""`loadlab db`: what is in the database, its schema brought up to date, stray records taken in."""
 
 from __future__ import annotations
 
@@ -40,6 +40,24 @@ def migrate(db: Database = None, json: Json = False) -> None:
     if before != now["revision"]:
         say(f"migrated {now['url']} from {before or 'empty'} to {now['revision']}")
     emit_json({"migrated_from": before, "store": now}) if json else typer.echo(_described(now))
+
+
+@app.command()
+def merge(
+    file: Annotated[str, typer.Argument(help="What a lost load host left behind: loadlab-RUN-N.db.")],
+    db: Database = None,
+    json: Json = False,
+) -> None:
+    """Add what a load host recorded and could not hand over to its run."""
+    from loadlab import store
+
+    with (
+        store.open(f"sqlite:///{file}", create=False) as source,
+        store.open(config.store_url(db), create=False) as into,
+    ):
+        found = source.run("latest").id
+        taken = store.take_over(source, into, into.run(found).id)
+    emit_json({"run": found, "requests": taken}) if json else typer.echo(f"{taken:,} requests into {found}")
 
 
 def _described(info: dict[str, Any]) -> str:

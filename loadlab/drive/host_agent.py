@@ -174,7 +174,8 @@ class Agent:
     def _look_after(self) -> None:
         """What is to be done several times a second, whatever has been said."""
         if self._signalled:
-            raise InterruptedRunError("stopped by the user; what was recorded here is saved.")
+            saved = "what was recorded here is saved" if self._crew.workers else "the run had not begun"
+            raise InterruptedRunError(f"stopped by the user; {saved}.")
         if self._relay.gone and not self._over:
             raise InterruptedRunError("the connection process ended; what was recorded here is saved.")
         if not self._crew.workers:

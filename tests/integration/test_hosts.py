@@ -408,7 +408,12 @@ def test_a_cut_cable_costs_one_host(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert rows.worker.nunique() == 1
     # The lost host could not hand over; what it recorded is still with it.
     (left,) = tmp_path.glob("loadlab-*.db")
-    assert recorded(f"sqlite:///{left}") > 4
+    theirs = recorded(f"sqlite:///{left}")
+    assert theirs > 4
+    added = loadlab("db", "merge", str(left), "--db", url, "--json", cwd=tmp_path)
+    assert json.loads(added.stdout)["requests"] == theirs
+    assert recorded(url) == len(rows) + theirs
+    assert loadlab("db", "merge", str(left), "--db", url, cwd=tmp_path).returncode == 2
 
 
 def test_a_host_with_a_wrong_wall_clock_starts_with_the_others(
