@@ -129,11 +129,11 @@ class Agent:
     def _begin(self, message: dict[str, Any]) -> None:
         asked = Run.from_dict(message["run"])
         self._say(f"run {asked.id}: {asked.scenario}")
-        self._started_at_ns = asked.started_at_ns
+        self._files = {path: str(_own_copy(Path(path), wanted)) for path, wanted in message["files"].items()}
         now_ns, wall_ns = anchor()
         run = replace(
             asked,
-            scenario_path=str(_own_copy(asked, message["scenario"])),
+            scenario_path=self._files[asked.scenario_path],
             processes=self._processes,
             clock_ns=now_ns - (wall_ns - self._ahead_ns - asked.started_at_ns),
             metrics_url=None,  # the controlling host reads the server's page
@@ -156,6 +156,7 @@ class Agent:
     def _begin_level(self, message: dict[str, Any]) -> None:
         """The common start comes as an offset from the start of the run: the same instant on every host."""
         message["start_ns"] = self._clock_ns + message["offset_ns"]
+        message["level"]["trace"] = self._files.get(message["level"]["trace"])
         workers = living(self._crew.workers)
         for worker in workers:
             worker.counts = (0, 0, 0)
@@ -239,15 +240,15 @@ class Agent:
             self._own_store.unlink()
 
 
-def _own_copy(run: Run, wanted: str) -> Path:
-    """This host's copy of the scenario. Raises UsageError when it has none or another version."""
-    places = [Path(run.scenario_path), Path.cwd() / f"{run.scenario}.py"]
+def _own_copy(path: Path, wanted: str) -> Path:
+    """This host's copy of a file of the run. Raises UsageError when it has none or another version."""
+    places = [path, Path.cwd() / path.name]
     with suppress(UnknownNameError):
-        places.append(spec.find_scenario(run.scenario))
+        places.append(spec.find_scenario(path.stem))
     for place in places:
         if place.is_file() and digest(place) == wanted:
             return place
     raise UsageError(
-        f"{socket.gethostname()}: scenario '{run.scenario}' is not here as the controlling host has it; "
-        f"copy {run.scenario_path} into {Path.cwd()}."
+        f"{socket.gethostname()}: {path.name} is not here as the controlling host has it; "
+        f"copy {path} into {Path.cwd()}."
     )

@@ -153,8 +153,15 @@ class Hosts:
         return relay.hosts
 
     def brief(self, run: Run) -> dict[str, Any]:
-        """What a host must know of the run besides its share."""
-        return {"run": run.to_dict(), "collect": self._collect, "scenario": digest(Path(run.scenario_path))}
+        """What a host must know of the run besides its share. Files do not travel, their digests do."""
+        caps = [level.max_in_flight for level in run.levels if level.max_in_flight is not None]
+        if caps and min(caps) < run.processes:
+            raise UsageError(
+                f"--max-in-flight {min(caps)} leaves some of the {run.processes} load workers with none."
+            )
+        paths = {run.scenario_path, *(level.trace for level in run.levels if level.trace)}
+        files = {path: digest(Path(path)) for path in paths}
+        return {"run": run.to_dict(), "collect": self._collect, "files": files}
 
 
 def address(text: str) -> tuple[str, int]:
@@ -176,5 +183,5 @@ def is_loopback(host: str) -> bool:
 
 
 def digest(path: Path) -> str:
-    """What tells one version of a scenario from another."""
+    """What tells one version of a file from another."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_an_open_address_needs_saying_so(host: str) -> None:
     Hosts(1, f"{host}:1", allow_remote=True, collect=True, announce=print)
 
 
+def test_a_cap_that_leaves_some_with_none_is_refused() -> None:
+    level = Level(0, rate=5.0, arrivals="poisson", requests=9, max_in_flight=3)
+    path = spec.find_scenario("chat")
+    run = spec.build(path, Endpoint("http://h/v1", "m"), (level,), seed=1, timeout_s=1.0, processes=3)
+    hosts = Hosts(2, "127.0.0.1:0", allow_remote=False, collect=True, announce=print)
+    assert hosts.brief(run)["files"] == {str(path): digest(path)}
+    with pytest.raises(UsageError, match="leaves some of the 4"):
+        hosts.brief(replace(run, processes=4))
+
+
 def test_shares_are_dealt_without_a_gap() -> None:
     parts = [Told("a", 2), Told("b", 1), Told("c", 3)]
     deal(parts, 4, 10, do="level")
@@ -72,11 +83,11 @@ def test_a_loss_says_what_is_missing() -> None:
 
 def test_a_host_runs_its_own_copy_if_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundled = spec.find_scenario("chat")
-    run = spec.build(bundled, Endpoint("http://h/v1", "m"), (Level(0, users=1),), seed=1, timeout_s=1.0)
     monkeypatch.chdir(tmp_path)
-    assert _own_copy(run, digest(bundled)) == bundled
+    elsewhere = Path("/nowhere/chat.py")
+    assert _own_copy(elsewhere, digest(bundled)) == bundled
     mine = tmp_path / "chat.py"
     mine.write_text("# another one\n")
-    assert _own_copy(run, digest(mine)) == mine
+    assert _own_copy(elsewhere, digest(mine)) == mine
     with pytest.raises(UsageError, match="copy"):
-        _own_copy(run, "of a version that is nowhere")
+        _own_copy(elsewhere, "of a version that is nowhere")
