@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loadlab import __version__
-from loadlab.cli import dash, db, doctor, run, runs, serve, worker
+from loadlab.cli import calibrate, dash, db, doctor, run, runs, serve, worker
 
 app = typer.Typer(
     name="loadlab",
@@ -38,6 +38,7 @@ app.command("run")(run.run)
 app.command("sweep")(run.sweep)
 app.command("worker")(worker.worker)
 app.add_typer(runs.app, name="runs")
+app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
 app.command("dash")(dash.dash)
 app.add_typer(db.app, name="db")

@@ -56,6 +56,8 @@ def _level(level: LevelSummary) -> dict[str, Any]:
         "metrics": {name: dict(stats) for name, stats in level.metrics.items()},
         "rates": dict(level.rates),
         "cost": dict(level.cost),
+        "lengths": dict(level.lengths),
+        "accuracy": dict(level.accuracy),
         "window_s": level.window_s,
         "verdict": level.verdict,
         "reasons": list(level.reasons),

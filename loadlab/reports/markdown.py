@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadlab.analysis.nouns import Summary
+from loadlab.reports import accuracy
 from loadlab.reports.table import COLUMNS
 
 
@@ -16,7 +17,7 @@ def render(summary: Summary) -> str:
         *([""] if run["reasons"] else []),
         *_table(summary),
         "",
-        *(f"- {_plain(note)}" for note in (*summary.notes, *_bases(summary))),
+        *(f"- {_plain(note)}" for note in (*summary.notes, *_accuracy(summary), *_bases(summary))),
         f"- run `{run['id']}`, seed {spec.seed}, {_plain(spec.endpoint.url)}",
     ]
     return "\n".join(lines) + "\n"
@@ -31,6 +32,11 @@ def _table(summary: Summary) -> list[str]:
 
 def _bases(summary: Summary) -> list[str]:
     return list(dict.fromkeys(f"cost: {level.cost['basis']}" for level in summary.levels))
+
+
+def _accuracy(summary: Summary) -> list[str]:
+    found = accuracy.words(summary.levels)
+    return [f"accuracy: {found}"] if found else []
 
 
 def _plain(text: str) -> str:

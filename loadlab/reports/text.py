@@ -11,6 +11,7 @@ from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary, Summary
 from loadlab.core.units import NS_PER_S, number
+from loadlab.reports import accuracy
 from loadlab.reports.table import COLUMNS
 
 WIDTH = 100
@@ -24,7 +25,12 @@ def render(summary: Summary) -> str:
         _verdict(summary.run),
         _what(summary),
         _levels(summary.levels),
-        [*_errors(summary.levels), *_notes(summary.notes), *_cost(summary.levels)],
+        [
+            *_errors(summary.levels),
+            *_notes(summary.notes),
+            *_labelled("accuracy", accuracy.words(summary.levels)),
+            *_cost(summary.levels),
+        ],
         _footer(summary.run["id"]),
     )
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
