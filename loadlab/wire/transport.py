@@ -10,7 +10,8 @@ import _socket
 import errno
 import os
 import ssl
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import gevent
 from gevent import socket as gsocket
@@ -256,11 +257,14 @@ def _connect(host: str, port: int) -> _socket.socket:
     raise ConnectError("unreachable", words)
 
 
-def _resolve(host: str, port: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+def _resolve(host: str, port: int) -> Sequence[tuple[int, int, int, str, tuple[object, ...]]]:
+    numeric = _socket.AI_NUMERICHOST | _socket.AI_NUMERICSERV
+    try:  # an address needs no resolver, and so none of the few threads that wait for one
+        return _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM, 0, numeric)
+    except (_socket.gaierror, UnicodeError):
+        pass
     try:
-        found: list[tuple[int, int, int, str, tuple[object, ...]]] = gsocket.getaddrinfo(
-            host, port, 0, _socket.SOCK_STREAM
-        )
+        found: Sequence[Any] = gsocket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
     except (gsocket.gaierror, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConnectError("dns", f"host name '{host}' cannot be resolved: {reason}") from error

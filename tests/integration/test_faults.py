@@ -228,7 +228,9 @@ def test_names_that_resolve_now_and_then(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("GEVENT_RESOLVER", "flaky.Resolver")
-    requests, rows = run(tmp_path, server.url("truncated"), "--users", "1", "--requests", "4")
+    requests, rows = run(
+        tmp_path, server.url("truncated").replace("127.0.0.1", "localhost"), "--users", "1", "--requests", "4"
+    )
     assert kinds(rows) == ["truncated", "dns", "truncated", "dns"]
     assert requests["sent"] == 4
     assert "Temporary failure" in rows.error_detail[1]

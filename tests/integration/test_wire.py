@@ -150,7 +150,7 @@ def test_what_is_sent(serve: Serve, client: Client) -> None:
     lines = head.split(b"\r\n")
     assert lines[0] == b"POST /v1/x?y=1 HTTP/1.1"
     assert f"Host: localhost:{server.port}".encode() in lines
-    assert {b"X-Test: 1", b"Authorization: Bearer k", b"Content-Length: 7"} < set(lines)
+    assert {b"X-Test: 1", b"Authorization: Bearer k", b"Content-Length: 7", b"Accept-Encoding: identity"} < set(lines)
     assert body == b'{"a":1}'
 
 

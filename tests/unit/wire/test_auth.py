@@ -1,0 +1,40 @@
+"""The key goes from the environment into one header, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadlab.core.errors import UsageError
+from loadlab.core.nouns import Endpoint
+from loadlab.wire.auth import auth_headers
+
+ENDPOINT = Endpoint("http://here/v1", "m", name="here", auth_env="TEST_KEY")
+
+
+def test_without_a_variable_there_is_no_header() -> None:
+    assert auth_headers(Endpoint("http://here/v1", "m")) == {}
+
+
+@pytest.mark.parametrize("value", ["sk-1", "sk-1\n", " sk-1\r\n"])
+def test_the_key_is_sent_without_the_space_around_it(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", value)
+    assert auth_headers(ENDPOINT) == {"Authorization": "Bearer sk-1"}
+
+
+@pytest.mark.parametrize("value", [None, "", " \n"])
+def test_a_missing_key_is_said(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("TEST_KEY", value)
+    with pytest.raises(UsageError, match="TEST_KEY, which is not set"):
+        auth_headers(ENDPOINT)
+
+
+@pytest.mark.parametrize("value", ["sk\r\nX-Evil: 1", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", value)
+    with pytest.raises(UsageError, match="TEST_KEY has characters") as refused:
+        auth_headers(ENDPOINT)
+    assert value not in str(refused.value)
