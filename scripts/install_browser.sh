@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Debian's Chromium for the browser tests, where root and apt are at hand. Never fails: the tests skip with a reason.
+# Debian's Chromium for the browser tests, and the library that Playwright's own Node.js needs, where root and apt are
+# at hand. Never fails: what is missing makes those tests skip, with the reason.
 set -uo pipefail
 
-for name in chromium chromium-browser google-chrome; do
-  command -v "$name" >/dev/null && exit 0
-done
+there() {
+  command -v chromium || command -v chromium-browser || command -v google-chrome
+} >/dev/null
+linked() { /sbin/ldconfig -p | grep -q libatomic.so.1; }
+
+there && linked && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "installing Debian's chromium for the browser tests" >&2
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null 2>&1 && exit 0
-  echo "chromium could not be installed; the browser tests will be skipped." >&2
+  echo "installing Debian's chromium and libatomic1 for the browser tests" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update -qq && apt-get install -y -qq chromium libatomic1; } >/dev/null 2>&1 && exit 0
+  echo "they could not be installed; the browser tests will be skipped." >&2
 else
-  echo "no chromium here; the browser tests will be skipped. To have them: sudo apt-get install chromium" >&2
+  echo "the browser tests will be skipped; to have them: sudo apt-get install chromium libatomic1" >&2
 fi
 exit 0

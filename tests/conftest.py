@@ -44,6 +44,9 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Debian's Chromium."""
+    driver = pytest.importorskip("playwright._impl._driver").compute_driver_executable()[0]
+    if subprocess.run([driver, "--version"], capture_output=True).returncode:
+        pytest.skip("Playwright's Node.js does not start here; on Debian: apt-get install libatomic1")
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     return path or pytest.skip("no Chromium here; on Debian: apt-get install chromium")
 
