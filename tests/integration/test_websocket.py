@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from wsproto.utilities import generate_accept_token
 
 from loadlab import dialects
 from loadlab.core.nouns import Exchange, Timeouts
@@ -332,6 +333,30 @@ def test_a_done_that_raises_ends_the_conversation(plain: Server) -> None:
 
     exchange = talk(plain, "count", done=confused)
     assert exchange.error_kind == "protocol"
+
+
+def accepting(listener: socket.socket, more: bytes) -> None:
+    """Switches the first connection to WebSocket, says `more` in the same packet, and waits for its end."""
+    connection, _ = listener.accept()
+    with connection:
+        asked = connection.recv(65536)
+        key = asked.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+        head = b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        connection.sendall(head + generate_accept_token(key) + b"\r\n\r\n" + more)
+        while connection.recv(65536):
+            pass
+
+
+def test_an_answer_in_one_packet_with_the_consent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accepting, args=(listener, b"\x82\x03end"))
+        thread.start()
+        exchange = Exchange(0, 0, 0, 0)
+        call = Call("GET", f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        Client().talk(call, ("go",), exchange, Timeouts(total_s=2), lambda message: True)
+        thread.join()
+    assert (exchange.error_kind, messages_of(exchange)) == (None, [b"end"])
+    assert (exchange.sent_ns or 0) <= (exchange.first_byte_ns or 0)
 
 
 @pytest.mark.parametrize("said", [b"", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n\r\n"])
