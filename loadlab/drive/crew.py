@@ -29,7 +29,7 @@ class Part:
     machine, unless that is this one.
     """
 
-    notice_ns = 20_000_000
+    notice_ns = 100_000_000
     patience_s = 60.0
 
     def __init__(self, name: str) -> None:

@@ -56,25 +56,24 @@ class StreamUser(User):  # type: ignore[misc]
     def start(self, group: Group) -> gevent.Greenlet:
         """Locust's way of starting a user; in an open loop the one user it starts dispatches arrivals."""
         level = self._level
-        if level is None or (level.rate is None and level.spread_s is None):
+        if level is None or level.arrivals == "shape":
             return super().start(group)
         self._group = group
-        self._greenlet = group.spawn(self._start_late if level.rate is None else self._dispatch)
+        self._greenlet = group.spawn(self._take_turn if level.rate is None else self._dispatch)
         return self._greenlet
 
     @property
     def _level(self) -> Level | None:
         return self.driver.admission.level if self.driver.admission else None
 
-    def _start_late(self) -> None:
-        """A user whose turn comes while the users of the level start one after the other."""
+    def _take_turn(self) -> None:
+        """Users are made ready before the level starts; they begin together, or spread over a time."""
         admission = self.driver.admission
-        assert admission
-        assert admission.level.spread_s
-        assert admission.level.users
-        turn = admission.next_turn() * self.driver.workers + self.driver.worker
-        delay_s = admission.level.spread_s * turn / admission.level.users
-        due_ns = admission.started_ns + round(delay_s * NS_PER_S)
+        assert admission is not None
+        due_ns = admission.started_ns
+        if admission.level.spread_s and admission.level.users:
+            turn = admission.next_turn() * self.driver.workers + self.driver.worker
+            due_ns += round(admission.level.spread_s * NS_PER_S * turn / admission.level.users)
         gevent.sleep(max(0.0, (due_ns - now_ns()) / NS_PER_S))
         self.run()
 

@@ -22,7 +22,7 @@ from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
 from loadlab.core.clock import now_ns
-from loadlab.core.errors import ExitCode, LoadlabError, UsageError
+from loadlab.core.errors import ExitCode, LoadlabError, MeasurementError, UsageError
 from loadlab.core.nouns import Exchange, Level, Run
 from loadlab.core.units import NS_PER_MS, NS_PER_S
 from loadlab.drive import health, plain
@@ -83,7 +83,8 @@ class Worker:
             # The place of a level closes the gaps that lost workers left; rows keep this worker's number.
             self._index = self._driver.worker = message["index"]
             self._count = self._driver.workers = message["count"]
-            gevent.spawn(self._run_level, Level(**message["level"]), message["start_ns"])
+            level = gevent.spawn(self._run_level, Level(**message["level"]), message["start_ns"])
+            level.link_exception(self._broke)
         elif message["do"] == "drain" and self._driver.admission:
             self._driver.admission.drain()
         elif message["do"] == "stop":
@@ -97,7 +98,6 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.disable()
-        gevent.sleep(max(0.0, (start_ns - now_ns()) / NS_PER_S))
         if level.arrivals == "shape":
             self._follow_shape(admission)
         else:
@@ -124,6 +124,7 @@ class Worker:
         """Asks the scenario's shape every second for its users, of which this worker starts its part."""
         shape = self._shapes[0]
         shape.runner = self._runner
+        gevent.sleep(max(0.0, (admission.started_ns - now_ns()) / NS_PER_S))
         shape.reset_time()
         # A user whom the shape takes away reads its answer to the end first.
         self._environment.stop_timeout = self._timeout_s
@@ -167,6 +168,10 @@ class Worker:
                 "recorder_lost": self._link.lost,
             }
         )
+
+    def _broke(self, level: gevent.Greenlet) -> None:
+        """A defect of ours; the traceback is on stderr already."""
+        _complain(self._control, MeasurementError(f"a load worker failed: {level.exception!r}."))
 
     def _scenario_broke(self, user_instance: Any, exception: Exception, tb: Any) -> None:
         place = traceback.extract_tb(tb)[-1]
