@@ -59,7 +59,9 @@ class StreamUser(User):  # type: ignore[misc]
         if level is None or level.arrivals == "shape":
             return super().start(group)
         self._group = group
-        self._greenlet = group.spawn(self._take_turn if level.rate is None else self._dispatch)
+        begin = StreamUser._take_turn if level.rate is None else StreamUser._dispatch
+        # Locust finds the user of a greenlet, to stop it, as the first argument of its function.
+        self._greenlet = group.spawn(begin, self)
         return self._greenlet
 
     @property

@@ -267,9 +267,12 @@ def test_one_ctrl_c_drains_and_saves(going: Going) -> None:
     assert going.state() == "interrupted"
 
 
-def test_a_second_ctrl_c_cuts_and_saves(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "load", [("--users", "3"), ("--rate", "20", "--arrivals", "constant", "--requests", "3")]
+)
+def test_a_second_ctrl_c_cuts_and_saves(tmp_path: Path, load: tuple[str, ...]) -> None:
     with sim_server("--itl", "2s") as slow:
-        command = [*LOADLAB, "run", "chat", "--url", slow.url, "--users", "3", "--duration", "60s", "--json"]
+        command = [*LOADLAB, "run", "chat", "--url", slow.url, *load, "--duration", "60s", "--json"]
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -280,7 +283,10 @@ def test_a_second_ctrl_c_cuts_and_saves(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=15)
+        try:
+            out, _ = process.communicate(timeout=15)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert json.loads(out)["levels"][0]["requests"]["errors"] == {"cancelled": 3}
 
