@@ -37,7 +37,7 @@ KINDS: list[tuple[str, str | None]] = [
 ]  # fmt: skip
 
 
-def run(folder: Path, url: str, *flags: str) -> tuple[dict[str, Any], pd.DataFrame]:
+def run(folder: Path, url: str, *flags: str, timeout_s: float = 60) -> tuple[dict[str, Any], pd.DataFrame]:
     """The document of a run and its rows, in the order in which they were begun."""
     done = loadlab(
         "run",
@@ -51,6 +51,7 @@ def run(folder: Path, url: str, *flags: str) -> tuple[dict[str, Any], pd.DataFra
         "none",
         "--json",
         cwd=folder,
+        timeout_s=timeout_s,
     )
     assert done.returncode in (0, 4), done.stderr
     database = store.open(f"sqlite:///{folder}/f.db")
@@ -177,8 +178,11 @@ def test_a_server_killed_mid_run(tmp_path: Path) -> None:
         assert process.wait(timeout=5) == -signal.SIGKILL
     assert len(rows) == requests["sent"] == 60
     assert requests["ok"] == 30
-    assert set(kinds(rows[30:33])) <= {"reset", "truncated"}
-    assert kinds(rows[33:]) == ["connect_refused"] * 27
+    broken = requests["errors"]
+    assert sum(broken.values()) == 30
+    # Three were in flight; a dying process takes its listener down last, so a few more may have got in.
+    assert 20 <= broken.pop("connect_refused") <= 27
+    assert set(broken) <= {"reset", "truncated"}
 
 
 @pytest.fixture
@@ -261,7 +265,7 @@ def test_a_minute_of_comments(tmp_path: Path) -> None:
     with FaultyServer(quiet_s=60) as server:
         requests, rows = run(
             tmp_path, server.url("comments"), "--users", "2", "--requests", "2", "--timeout", "80s",
-            "--stall-timeout", "5s",
+            "--stall-timeout", "5s", timeout_s=100,
         )  # fmt: skip
     assert requests["ok"] == 2
     assert ((rows.first_token_ns - rows.sent_ns) / 1e9 > 59).all()
