@@ -250,8 +250,8 @@ def killed(reply: Reply) -> None:
 FAULTS: dict[str, Callable[[Reply], None]] = {
     known.__name__: known
     for known in (
-        ok, reset, close, reset_midway, truncated, unfinished, stream_error, garbage, strange, odd_usage, not_http, huge, drip,
-        comments, hang, hang_midway, gzipped, chatter, killed,
+        ok, reset, close, reset_midway, truncated, unfinished, stream_error, garbage, strange, odd_usage,
+        not_http, huge, drip, comments, hang, hang_midway, gzipped, chatter, killed,
     )
 }  # fmt: skip
 """What a URL may name."""
