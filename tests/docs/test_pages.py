@@ -93,6 +93,11 @@ def test_every_decision_is_in_the_index() -> None:
     assert sorted(listed) == sorted(path.name for path in (ROOT / "docs/decisions").glob("*.md"))
 
 
+def test_every_page_is_in_the_index() -> None:
+    listed = set(re.findall(r"\]\((\w[\w.-]*\.md)\)", page("index.md")))
+    assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
