@@ -77,7 +77,7 @@ class Exchange:
     `queued_ns` is the wait for a place under a cap on requests in flight, `connect_ns` the set-up of the
     connection and `tls_ns` the TLS part of it. `reads` holds every read of the response body as (ns, bytes),
     transfer coding removed. `error_kind` is None for a complete response, whatever its HTTP status;
-    docs/errors.md lists the kinds.
+    docs/errors.md lists the kinds. `error_detail` may then still say what the head of a refusal told.
     """
 
     level: int

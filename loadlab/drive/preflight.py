@@ -31,6 +31,10 @@ TIMEOUT_S = 10.0
 def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
     """The endpoint with its model filled in. Raises UsageError or TargetError, in one line what to change."""
     parts = urlsplit(endpoint.url)
+    try:
+        parts.port  # noqa: B018  reading it is the check
+    except ValueError as error:
+        raise UsageError(f"URL '{endpoint.url}' has no usable port: {error}.") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
             f"URL '{endpoint.url}' is not an http(s) URL; write it like http://127.0.0.1:8000/v1."

@@ -11,7 +11,8 @@ from loadlab.core.nouns import Exchange, Reading
 from loadlab.recorder.frames import frame
 
 FLUSH_S = 0.1
-BATCH = 200
+# Packing a frame keeps the hub busy and its bytes double what it carries: many small ones, with turns between.
+BATCH = 20
 
 
 class RecorderLink:
@@ -52,6 +53,7 @@ class RecorderLink:
             batch, self._exchanges = self._exchanges[:BATCH], self._exchanges[BATCH:]
             readings, self._readings = self._readings, []
             self._send(frame(batch, readings))
+            gevent.sleep(0)
 
     def _send(self, data: bytes) -> None:
         if self.lost:
