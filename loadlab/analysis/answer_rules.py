@@ -6,7 +6,7 @@ Each looks at one level and answers one sentence with the value and the limit, o
 from __future__ import annotations
 
 from loadlab.analysis.nouns import LevelSummary
-from loadlab.analysis.steady import GROWTH_SHARE, GROWTH_T, LITTLE_SLACK
+from loadlab.analysis.steady import GROWTH_SHARE, LITTLE_SLACK
 from loadlab.core.units import number
 
 FAILED_SUSPECT, FAILED_INVALID = 0.01, 0.50
@@ -103,8 +103,8 @@ def unbalanced(level: LevelSummary) -> str | None:
 
 def unstable(level: LevelSummary) -> str | None:
     """More comes in than goes out: latency grows with the length of the level and has no percentile."""
-    growth = level.signs.growth if "rate" in level.offered else None
-    if growth is None or growth.t < GROWTH_T or min(growth.in_flight, growth.ttft) < GROWTH_SHARE:
+    growth = level.signs.growth
+    if growth is None or not level.unstable:
         return None
     return (
         f"unstable: requests under way rose by {growth.in_flight:.0%} of their mean and TTFT by "

@@ -9,7 +9,7 @@ import pandas as pd
 
 from loadlab.analysis.nouns import LevelSummary, Summary
 from loadlab.analysis.percentiles import LEVELS
-from loadlab.analysis.samples import REQUEST_METRICS, column
+from loadlab.analysis.samples import REQUEST_METRICS, column, flag
 from loadlab.core.errors import UnknownNameError
 from loadlab.core.metrics import METRICS
 
@@ -18,7 +18,7 @@ _LATENCIES = {f"{metric}_{stat}": (metric, stat) for metric in (*REQUEST_METRICS
 _RATES = ("requests_per_s", "output_tokens_per_s", "total_tokens_per_s")
 _COSTS = ("usd", "usd_per_mtok_output", "usd_per_mtok_blended")
 _NUMERIC = ("users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, "interactivity_tok_s")
-COLUMNS = ("level", "offered", "n", *_NUMERIC, "verdict", "dominated")
+COLUMNS = ("level", "offered", "n", *_NUMERIC, "verdict", "unstable", "dominated")
 
 
 def curve(summary: Summary) -> pd.DataFrame:
@@ -47,6 +47,7 @@ def _row(level: LevelSummary) -> dict[str, Any]:
         **{name: level.cost[name] for name in _COSTS},
         "interactivity_tok_s": 1000 / tpot if tpot else None,
         "verdict": level.verdict,
+        "unstable": level.unstable,
         "dominated": False,
     }
 
@@ -67,13 +68,14 @@ def dominated(
 def at_slo(frame: pd.DataFrame, metric: str, stat: str, limit: float) -> pd.Series[Any] | None:
     """The measured level with the most output throughput whose `metric` at `stat` keeps to `limit`, or None.
 
-    INVALID levels are no answer. `limit` is in the metric's unit. Raises UnknownNameError.
+    INVALID and unstable levels are no answer. `limit` is in the metric's unit. Raises UnknownNameError.
     """
     name = f"{metric}_{stat}"
     if name not in _LATENCIES:
         raise UnknownNameError("curve column", name, _LATENCIES)
     values = column(frame, name)
     kept = values >= limit if METRICS[metric].better == "higher" else values <= limit
-    meeting = frame[kept & (frame["verdict"] != "INVALID").to_numpy(dtype=bool)]
+    unstable = flag(frame, "unstable") if "unstable" in frame else False
+    meeting = frame[kept & (frame["verdict"] != "INVALID").to_numpy(dtype=bool) & ~np.asarray(unstable)]
     by = ["output_tokens_per_s", "requests_per_s"]
     return None if meeting.empty else meeting.sort_values(by, ascending=False).iloc[0]

@@ -90,6 +90,11 @@ class LevelSummary:
         """The offered load in words: "8 users", "5 req/s poisson"."""
         return label(self.offered)
 
+    @property
+    def unstable(self) -> bool:
+        """Whether an open loop offered more than came back: its percentiles depend on its length."""
+        return "rate" in self.offered and self.signs.growth is not None and self.signs.growth.lasting
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

@@ -6,9 +6,7 @@ Knows when requests were planned and done. Where a level is not steady, its perc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +24,7 @@ GROWTH_T = 6.0
 _LATENCIES_WANTED = 20
 _REQUESTS_WANTED = 100
 _LONGEST_S = 120.0
+_SHORTEST = 0.8  # of a level of 30 s: it ends with its last arrival, and begins once it has filled
 _BINS = 20
 _PEAK = 0.95
 _LOOKS = 500
@@ -56,6 +55,11 @@ class Growth:
     ttft: float
     t: float
 
+    @property
+    def lasting(self) -> bool:
+        """Whether both rose by more than a queue that comes and goes makes them."""
+        return self.t >= GROWTH_T and min(self.in_flight, self.ttft) >= GROWTH_SHARE
+
 
 def under_way(measured: pd.DataFrame) -> float | None:
     """Requests in flight as 95 % of the sends met it, the one sent included; None without any."""
@@ -73,7 +77,8 @@ def flow(every: pd.DataFrame) -> Flow | None:
     little and alike in a steady state, and is not when latency changed on the way.
     """
     start, end = _interval(every, "planned_ns")
-    first, last = _settled(every, np.mean)
+    begin, last, of_all = _planned(every)
+    first = begin + of_all.mean()
     inside = (start >= first) & (start <= last)
     latency, length = (end - start)[inside], last - first
     if inside.sum() < _REQUESTS_WANTED or length < _LATENCIES_WANTED * latency.mean():
@@ -101,10 +106,11 @@ def _usual(start: Sample, end: Sample, first: float, last: float) -> float:
 
 def growth(every: pd.DataFrame) -> Growth | None:
     """Slopes of requests under way and of TTFT over the last two minutes; None where there is too little."""
-    # Over capacity the mean latency is long; the shortest ones still tell how long a level takes to fill.
-    first, last = _settled(every, lambda latency: np.quantile(latency, 0.1))
-    first = max(first, last - _LONGEST_S * NS_PER_S)
-    if last - first < GROWTH_S * NS_PER_S:
+    # Over capacity even the short latencies grow: a tenth of the level is left out for filling, no more.
+    begin, last, latency = _planned(every)
+    filled = begin + min(np.quantile(latency, 0.1), (last - begin) / 10)
+    first = max(filled, last - _LONGEST_S * NS_PER_S)
+    if last - first < _SHORTEST * GROWTH_S * NS_PER_S:
         return None
     edges = np.linspace(first, last, _BINS + 1)
     ttft = _ttft(every[ok(every)], edges)
@@ -150,7 +156,7 @@ def _interval(frame: pd.DataFrame, start: str) -> tuple[Sample, Sample]:
     return begin[known], end[known]
 
 
-def _settled(every: pd.DataFrame, fill: Callable[[Sample], Any]) -> tuple[float, float]:
-    """From `fill` of the latencies after the first measured plan to the last plan; no time without any."""
+def _planned(every: pd.DataFrame) -> tuple[float, float, Sample]:
+    """The first and the last measured plan (ns) and the latencies of what was planned; of none, one of 0."""
     start, end = _interval(every[~flag(every, "warmup")], "planned_ns")
-    return (float(start.min() + fill(end - start)), float(start.max())) if start.size else (0.0, 0.0)
+    return (float(start.min()), float(start.max()), end - start) if start.size else (0.0, 0.0, np.zeros(1))

@@ -102,6 +102,13 @@ def test_an_invalid_level_is_no_answer(frame: pd.DataFrame) -> None:
     assert at_slo(frame, "ttft_ms", "p95", 100)["level"] == 0
 
 
+def test_an_unstable_level_is_no_answer(frame: pd.DataFrame) -> None:
+    assert frame["unstable"].tolist() == [False] * len(frame)
+    frame.loc[1, "unstable"] = True
+    assert at_slo(frame, "ttft_ms", "p95", 100)["level"] == 0
+    assert at_slo(frame.drop(columns="unstable"), "ttft_ms", "p95", 100)["level"] == 1
+
+
 def test_a_mistyped_metric_names_the_nearest(frame: pd.DataFrame) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'ttft_ms_p95'"):
         at_slo(frame, "ttf_ms", "p95", 100)
