@@ -11,7 +11,7 @@ from loadlab.core.nouns import Exchange, Reading
 from loadlab.recorder.frames import frame
 
 FLUSH_S = 0.1
-# Packing a frame keeps the hub busy and its bytes double what it carries: many small ones, with turns between.
+# Packing keeps the hub busy and doubles what a frame carries: many small ones, with turns between them.
 BATCH = 20
 
 

@@ -66,9 +66,12 @@ class _Api:
         try:
             document = self._engine.report(request.query)
         except ValueError as error:
-            raise ApiError(400, f"since_ns and until_ns are whole numbers of nanoseconds: {error}.") from error
+            raise ApiError(
+                400, f"since_ns and until_ns are whole numbers of nanoseconds: {error}."
+            ) from error
         if document is None:
-            raise ApiError(404, f"The engine '{self._engine.name}' keeps no ledger; only 'sim' does.")
+            words = f"The engine '{self._engine.name}' keeps no ledger; only 'sim' does."
+            raise ApiError(404, words)
         return _json(document)
 
     async def sign(self, _: web.Request, response: web.StreamResponse) -> None:

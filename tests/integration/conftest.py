@@ -66,3 +66,8 @@ def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.stdout, done.stderr
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
+
+
+def recorded(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a run went through: VALID or, where the machine was too busy for its timing, INVALID."""
+    return done.returncode in (0, 4)

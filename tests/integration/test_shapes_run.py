@@ -9,13 +9,13 @@ import pandas as pd
 
 from loadlab import store
 from loadlab.core.units import NS_PER_S
-from tests.integration.conftest import Sim, document, loadlab
+from tests.integration.conftest import Sim, document, loadlab, recorded
 
 
-def rows(folder: Path, *flags: str, sim: Sim, code: int = 0) -> tuple[dict[str, Any], pd.DataFrame]:
+def rows(folder: Path, *flags: str, sim: Sim) -> tuple[dict[str, Any], pd.DataFrame]:
     """The level's document and its requests by planned time, in seconds from the level's start."""
     done = loadlab("run", "--url", sim.url, "--max-tokens", "3", "--seed", "5", "--json", *flags, cwd=folder)
-    assert done.returncode == code, done.stderr
+    assert recorded(done), done.stderr
     run = document(done)
     with store.open(f"sqlite:///{folder}/loadlab.db") as database:
         frame = database.requests(run["run"]["id"]).sort_values("planned_ns")
