@@ -56,7 +56,7 @@ class StreamUser(User):  # type: ignore[misc]
     def start(self, group: Group) -> gevent.Greenlet:
         """Locust's way of starting a user; in an open loop the one user it starts dispatches arrivals."""
         level = self._level
-        if level is None or level.arrivals == "shape":
+        if level is None or (level.rate is None and level.spread_s is None):
             return super().start(group)
         self._group = group
         begin = StreamUser._take_turn if level.rate is None else StreamUser._dispatch
@@ -69,14 +69,14 @@ class StreamUser(User):  # type: ignore[misc]
         return self.driver.admission.level if self.driver.admission else None
 
     def _take_turn(self) -> None:
-        """Users are made ready before the level starts; they begin together, or spread over a time."""
+        """Users that start one after the other, spread over a time."""
         admission = self.driver.admission
-        assert admission is not None
-        due_ns = admission.started_ns
-        if admission.level.spread_s and admission.level.users:
-            turn = admission.next_turn() * self.driver.workers + self.driver.worker
-            due_ns += round(admission.level.spread_s * NS_PER_S * turn / admission.level.users)
-        gevent.sleep(max(0.0, (due_ns - now_ns()) / NS_PER_S))
+        assert admission
+        assert admission.level.spread_s
+        assert admission.level.users
+        turn = admission.next_turn() * self.driver.workers + self.driver.worker
+        wait_ns = round(admission.level.spread_s * NS_PER_S * turn / admission.level.users)
+        gevent.sleep(max(0.0, (admission.started_ns + wait_ns - now_ns()) / NS_PER_S))
         self.run()
 
     def _dispatch(self) -> None:

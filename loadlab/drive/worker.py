@@ -109,12 +109,19 @@ class Worker:
 
     def _start_users(self, admission: Admission) -> None:
         level = admission.level
-        # An open loop has one user a worker, who sends no request but lets the arrivals in.
-        users = 1 if level.rate is not None else share_of(level.users, self._index, self._count)
+        if level.rate is None:
+            users = share_of(level.users, self._index, self._count)
+            self._await_start(admission)
+        else:
+            # One user a worker, who sends no request but lets the arrivals in, and is ready when they come.
+            users = 1
         if users:
             self._runner.start(users, spawn_rate=users)
             self._wait_until_over(admission)
             self._runner.stop()
+
+    def _await_start(self, admission: Admission) -> None:
+        gevent.sleep(max(0.0, (admission.started_ns - now_ns()) / NS_PER_S))
 
     def _wait_until_over(self, admission: Admission) -> None:
         while not admission.over:
@@ -124,7 +131,7 @@ class Worker:
         """Asks the scenario's shape every second for its users, of which this worker starts its part."""
         shape = self._shapes[0]
         shape.runner = self._runner
-        gevent.sleep(max(0.0, (admission.started_ns - now_ns()) / NS_PER_S))
+        self._await_start(admission)
         shape.reset_time()
         # A user whom the shape takes away reads its answer to the end first.
         self._environment.stop_timeout = self._timeout_s
