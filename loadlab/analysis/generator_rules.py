@@ -14,6 +14,7 @@ LAG_MS, LAG_SHARE_OF_TTFT = 5.0, 0.02
 STALL_MS = 100.0
 CPU_PERCENT = 80.0
 RATE_SLACK = 0.02
+QUEUED_MS = 1.0  # taking a free place takes microseconds
 BACKLOG = 10_000
 BEHIND_S = 10.0
 

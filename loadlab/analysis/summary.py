@@ -13,6 +13,7 @@ import pandas as pd
 
 from loadlab import pricing
 from loadlab.analysis.accuracy import expected_error
+from loadlab.analysis.generator_rules import QUEUED_MS
 from loadlab.analysis.notes import notes_of
 from loadlab.analysis.nouns import LevelSummary, Signs, Stored, Summary
 from loadlab.analysis.percentiles import Sample, Stats, describe, percentile
@@ -21,7 +22,7 @@ from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
 from loadlab.analysis.steady import flow, growth, under_way
 from loadlab.analysis.verdict import judge, judge_run, losses
 from loadlab.core.nouns import Level, Price
-from loadlab.core.units import NS_PER_S, number, usd
+from loadlab.core.units import NS_PER_MS, NS_PER_S, number, usd
 
 
 def summarise(
@@ -201,7 +202,7 @@ def _signs(
         planned=planned(every, asked, stored.spec.seed, _known(row["started_ns"])) if over else None,
         flow=flow(every) if over else None,
         growth=growth(every),
-        queued=int((column(measured, "queued_ns") > 0).sum()),
+        queued=int((column(measured, "queued_ns") > QUEUED_MS * NS_PER_MS).sum()),
         under_way=under_way(measured),
         events_per_s=_ratio(float(np.nansum(column(measured, "chunks"))), window_s),
         tokens_per_event=_tokens_per_event(measured[ok(measured)]),

@@ -91,7 +91,8 @@ LEVEL_RULES: tuple[Rule[Callable[[LevelSummary], str | None]], ...] = (
         f"{generator.CPU_PERCENT:g} % of a core", "near a full core its own reads queue",
     ),
     Rule(
-        "SUSPECT", generator.queued_in_client, "requests waited in the client for a place in flight", "0",
+        "SUSPECT", generator.queued_in_client, "requests waited in the client for a place in flight",
+        f"0 longer than {generator.QUEUED_MS:g} ms",
         "the cap and not the schedule decided when they were sent",
     ),
     Rule(

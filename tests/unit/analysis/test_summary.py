@@ -241,6 +241,12 @@ def test_tokens_per_event_leaves_out_answers_in_one_piece() -> None:
     )
 
 
+def test_a_free_place_taken_is_no_wait() -> None:
+    waits = (0, 900_000, 1_100_000, 5_000_000)
+    rows = [handmade.request(at, queued_ns=wait) for at, wait in enumerate(waits)]
+    assert summary(*rows).levels[0].signs.queued == 2
+
+
 def test_requests_under_way_and_events_per_second() -> None:
     rows = [handmade.request(at, ttft=500, tokens=51, itl=10) for at in (0, 10, 20, 2_000)]
     signs = summary(*rows).levels[0].signs
