@@ -83,9 +83,9 @@ class Driver:
         if self._places is None:
             yield
             return
-        asked_ns = now_ns()
+        full, asked_ns = self._places.locked(), now_ns()
         with self._places:
-            exchange.queued_ns = now_ns() - asked_ns
+            exchange.queued_ns = now_ns() - asked_ns if full else 0
             yield
 
     def _begin(self, request: Request, planned_ns: int) -> Exchange:

@@ -15,24 +15,39 @@ _TICK_S = 0.01
 _PERIOD_NS = NS_PER_S // 2
 
 
-def watch(device: str, put: Callable[[Sequence[Reading]], None]) -> None:
-    """Reads twice a second for ever; run it in a greenlet.
+class Health:
+    """Reads twice a second.
 
     `hub_stall_ms` is the longest lateness of a 10 ms timer, `cpu_percent` process CPU time over wall time.
     """
-    started, cpu, stall = now_ns(), time.process_time(), 0.0
-    while True:
-        due = now_ns() + _TICK_S * NS_PER_S
-        gevent.sleep(_TICK_S)
-        now = now_ns()
-        stall = max(stall, (now - due) / NS_PER_MS)
-        if now - started >= _PERIOD_NS:
-            used = time.process_time() - cpu
-            percent = 100 * used * NS_PER_S / (now - started)
-            put(
-                (
-                    Reading(now, "generator", device, "hub_stall_ms", stall),
-                    Reading(now, "generator", device, "cpu_percent", percent),
-                )
+
+    def __init__(self, device: str, put: Callable[[Sequence[Reading]], None]) -> None:
+        self._device, self._put = device, put
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what was before: getting a level ready is none of the level's business."""
+        self._started_ns, self._cpu_s, self._stall_ms = now_ns(), time.process_time(), 0.0
+
+    def watch(self) -> None:
+        """Watches for ever; run it in a greenlet."""
+        while True:
+            before_ns = now_ns()
+            gevent.sleep(_TICK_S)
+            now = now_ns()
+            # A tick that began before a restart says nothing about what came after it.
+            if before_ns >= self._started_ns:
+                self._stall_ms = max(self._stall_ms, (now - before_ns) / NS_PER_MS - _TICK_S * 1000)
+            if now - self._started_ns >= _PERIOD_NS:
+                self._read(now)
+
+    def _read(self, now: int) -> None:
+        used_s = time.process_time() - self._cpu_s
+        percent = 100 * used_s * NS_PER_S / (now - self._started_ns)
+        self._put(
+            (
+                Reading(now, "generator", self._device, "hub_stall_ms", max(0.0, self._stall_ms)),
+                Reading(now, "generator", self._device, "cpu_percent", percent),
             )
-            started, cpu, stall = now, time.process_time(), 0.0
+        )
+        self.restart()

@@ -25,10 +25,11 @@ from loadlab.core.clock import now_ns
 from loadlab.core.errors import ExitCode, LoadlabError, MeasurementError, UsageError
 from loadlab.core.nouns import Exchange, Level, Run
 from loadlab.core.units import NS_PER_MS, NS_PER_S
-from loadlab.drive import health, plain
+from loadlab.drive import plain
 from loadlab.drive.admission import Admission, share_of
 from loadlab.drive.channel import Channel
 from loadlab.drive.driver import Driver
+from loadlab.drive.health import Health
 from loadlab.drive.user import StreamUser
 from loadlab.recorder.link import RecorderLink
 
@@ -42,6 +43,7 @@ class Worker:
 
     def __init__(self, run: Run, index: int, count: int, control: Channel, link: RecorderLink) -> None:
         self._control, self._link = control, link
+        self._health = Health(f"worker{index}", link.read)
         self._index, self._count = index, count
         self._timeout_s = run.timeout_s
         self._driver = Driver(
@@ -62,7 +64,7 @@ class Worker:
 
     def obey(self) -> None:
         """Carries out commands until `exit`, or until the supervisor is gone."""
-        gevent.spawn(health.watch, f"worker{self._index}", self._link.read)
+        gevent.spawn(self._health.watch)
         gevent.spawn(self._report_forever)
         self._control.send(**{"is": "ready"})
         while (messages := self._control.receive()) is not None:
@@ -98,6 +100,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.disable()
+        self._health.restart()
         if level.arrivals == "shape":
             self._follow_shape(admission)
         else:
