@@ -29,6 +29,7 @@ from loadlab import store
 
 HERE = Path(__file__).parent
 TOKENS, ROUNDS = 100, 3
+_PATIENCE_S = 120
 LOADLAB = [sys.executable, "-m", "loadlab"]
 _COLUMNS = (
     "client", "streams", "TTFT error p50 ms", "p99 ms", "gap error p50 ms", "p99 ms",
@@ -68,12 +69,16 @@ class Watched:
         started = time.perf_counter()
         self.cpu_s = dict.fromkeys(words, 0.0)
         self.peak_bytes = dict.fromkeys(words, 0)
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, **options}
-        with subprocess.Popen(command, **options) as process:
-            while process.poll() is None:
-                self._look(psutil.Process(process.pid))
-                time.sleep(0.05)
-            self.out = process.stdout.read() if process.stdout else ""
+        # A file, not a pipe: nobody reads while the command runs.
+        with tempfile.TemporaryFile("w+") as out:
+            with subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, **options) as process:
+                while process.poll() is None:
+                    self._look(psutil.Process(process.pid))
+                    if time.perf_counter() - started > _PATIENCE_S:
+                        process.kill()
+                    time.sleep(0.05)
+            out.seek(0)
+            self.out = out.read()
         self.wall_s = time.perf_counter() - started
 
     def _look(self, parent: psutil.Process) -> None:
@@ -154,7 +159,7 @@ def peer(name: str, url: str, streams: int) -> str:
             variables = {"CLIENT": name, "ROUNDS": str(ROUNDS), "TOKENS": str(TOKENS), "OUT": str(out)}
             command = [sys.executable, "-m", "locust", "-f", str(HERE / "peer_locust.py"), "--headless"]
             rates = ["-u", str(streams), "-r", str(streams), "--host", f"{url}/v1"]
-            Watched([*command, *rates], env={**os.environ, **variables}, stdout=subprocess.DEVNULL)
+            Watched([*command, *rates], env={**os.environ, **variables})
             document = json.loads(out.read_text())
     client = {
         f"{m}_{p}": rank(document[f"{m}_ms"], q)

@@ -57,8 +57,8 @@ if os.environ["CLIENT"] == "requests":
         @task
         def ask(self) -> None:
             start = time.perf_counter()
-            with self.client.post("/chat/completions", json=BODY, stream=True) as response:
-                clock(start, response.iter_lines(decode_unicode=True))
+            response = self.client.post("/chat/completions", json=BODY, stream=True)
+            clock(start, response.iter_lines(decode_unicode=True))
             self.count(self.environment)
 
 else:
