@@ -20,6 +20,11 @@ class Endpoint:
     """Where requests go. `auth_env` names an environment variable; the secret itself is never kept.
 
     `ca_file`, `client_cert` and `client_key` are paths of PEM files; `insecure` takes any certificate.
+
+    What makes one vendor different from another (docs/dialects.md): `profile` is where it came from, `params`
+    fill the braces of `url`, `auth` is the header that carries the key, `headers` go with every request,
+    `fields` renames fields of the body ("" leaves one out), `body` adds to it, and without `stream` every
+    answer is asked for in one piece.
     """
 
     url: str
@@ -33,6 +38,13 @@ class Endpoint:
     client_cert: str | None = None
     client_key: str | None = None
     insecure: bool = False
+    profile: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    auth: str = "Authorization: Bearer {key}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. Exactly one of `messages` and `prompt` is given."""
+    """What is asked. Exactly one of `messages` and `prompt` is given.
+
+    `ignore_eos` wants exactly `max_tokens` of output, where the server can. `inputs` are texts to embed or
+    documents to rank; `audio` is a WAV file to be written down.
+    """
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
@@ -68,6 +84,8 @@ class Request:
     ignore_eos: bool = False
     seed: int | None = None
     conversation: str | None = None
+    inputs: tuple[str, ...] = ()
+    audio: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +125,10 @@ class Result:
 
     `arrivals_ns` are the times at which output arrived, one per event that carried output (an event may
     hold several tokens). Unknown is None, never 0.
+
+    Token counts are what docs/dialects.md makes of a vendor's: `prompt_tokens` includes those read from and
+    written to a cache and those of audio and tools, `output_tokens` those of reasoning and audio. `audio_s` is
+    the length of the audio heard or made. `server_timings` holds the server's own times, under its own names.
     """
 
     level: int
@@ -139,6 +161,14 @@ class Result:
     cost_nano_usd: int | None
     arrivals_ns: list[int]
     queued_ns: int = 0
+    first_reasoning_ns: int | None = None
+    first_tool_ns: int | None = None
+    cache_write_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    tool_tokens: int | None = None
+    audio_s: float | None = None
+    server_timings: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

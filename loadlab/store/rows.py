@@ -21,9 +21,12 @@ _DETAIL_LIMIT = 2000
 _INT32_LIMIT = 2**31
 _OFFSETS = (
     "planned_ns", "sent_ns", "first_byte_ns", "first_event_ns", "first_token_ns", "first_answer_ns",
-    "last_token_ns", "done_ns",
+    "first_reasoning_ns", "first_tool_ns", "last_token_ns", "done_ns",
 )  # fmt: skip
-_COUNTS = ("status", "prompt_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+_COUNTS = (
+    "status", "prompt_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cache_write_tokens",
+    "audio_input_tokens", "audio_output_tokens", "tool_tokens",
+)  # fmt: skip
 _TEXTS = {"error_kind": 40, "error_detail": _DETAIL_LIMIT, "finish_reason": 40}
 _LOAD_HOST = {"loadlab": 40, "python": 40, "platform": 200, "machine": 60}
 _COLUMNS = [column.name for column in schema.request.columns if column.name != "run_id"]

@@ -58,6 +58,7 @@ class Conversation:
         if isinstance(answer, Refusal):
             answer.fill(exchange)
             return
+        exchange.status = 101
         line = WebSocket(transport, answer, self.done)
         try:
             line.run(self.messages, exchange, timeouts, max(left_s - taken / NS_PER_S, 0.001))
