@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from loadlab.core.money import Price as Price
+from loadlab.core.money import PriceStep as PriceStep
+from loadlab.core.money import Terms as Terms
+
 Verdict = Literal["VALID", "SUSPECT", "INVALID"]
 RunState = Literal["running", "finished", "interrupted"]
 Arrivals = Literal["closed", "shape", "poisson", "constant", "gamma", "trace"]
@@ -217,30 +221,12 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """A price as it stood when the run began: per token, or per hour of the hardware that served.
-
-    Units: USD per million tokens; USD per hour for the whole deployment. `source`, `as_of` (ISO date) and
-    `assumption` (free words) travel with it into the store and every report.
-    """
-
-    name: str
-    kind: Literal["token", "hour"]
-    source: str
-    as_of: str
-    assumption: str = ""
-    input_usd_per_mtok: float | None = None
-    output_usd_per_mtok: float | None = None
-    cached_input_usd_per_mtok: float | None = None
-    usd_per_hour: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """What was asked, in full: with its seed, a run can be repeated. A sweep is a run of several levels.
 
     `clock_ns` and `started_at_ns` anchor the run: the same instant on the monotonic clock and as UTC epoch
-    nanoseconds. Stored times are offsets from `clock_ns`.
+    nanoseconds. Stored times are offsets from `clock_ns`. `max_cost_usd` ends it where one request may cost up to
+    `worst_request_usd`; `max_rate` holds closed loops back to so many requests per second.
     """
 
     id: str
@@ -263,6 +249,10 @@ class Run:
     first_byte_timeout_s: float | None = None
     stall_timeout_s: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    terms: Terms = Terms()
+    max_cost_usd: float | None = None
+    worst_request_usd: float | None = None
+    max_rate: float | None = None
 
     @property
     def timeouts(self) -> Timeouts:
@@ -284,6 +274,7 @@ class Run:
                 **data,
                 "endpoint": Endpoint(**data["endpoint"]),
                 "levels": tuple(Level(**level) for level in data["levels"]),
-                "price": Price(**price) if price else None,
+                "price": Price.from_dict(price) if price else None,
+                "terms": Terms(**data.get("terms", {})),
             }
         )
