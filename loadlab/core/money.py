@@ -14,7 +14,7 @@ from typing import Any, Literal
 class PriceStep:
     """Rates that take the place of a price's own: from an instant on, or above a number of prompt tokens.
 
-    `rates` are fields of Price; those it does not name have no rate then. `since` is UTC, ISO 8601; "" is always.
+    `rates` are fields of Price; those it does not name have none then. `since` is UTC in ISO 8601, or "".
     """
 
     rates: Mapping[str, float]
@@ -24,12 +24,13 @@ class PriceStep:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price as it stood when the run began: by what a request uses, or per hour of the hardware that served.
+    """A price as it stood when the run began: by what a request uses, or per hour of what served it.
 
-    By use: USD per million tokens, per second of audio, per request; a rate that is None is not charged apart.
-    The last of `steps` that applies to a request replaces all rates. Per hour: `usd_per_hour` is of `units` units
-    together; where `units` is None it is of one device, and as many are paid for as were seen at work. `source`,
-    `version`, `as_of` (ISO date) and `assumption` (free words) travel with it into the store and every report.
+    By use: USD per million tokens, per second of audio, per request; a rate that is None is not charged
+    apart. The last of `steps` that applies to a request replaces all rates. Per hour: `usd_per_hour` is of
+    `units` units together; where `units` is None it is of one device, and as many are paid for as were seen
+    at work. `source`, `version`, `as_of` (ISO date) and `assumption` (free words) travel with it into the
+    store and every report.
     """
 
     name: str
@@ -62,8 +63,8 @@ class Terms:
     """What turns use into money and carbon besides the price; None is not given.
 
     `duty_cycle`: the share of paid hours in which the hardware works as in the test. `input_weight`: what a
-    prompt token counts beside an output token in weighted costs. `pue`: power of the whole site over that of the
-    devices. `slo`: limits that each request must keep, by metric and in its unit.
+    prompt token counts beside an output token in weighted costs. `pue`: power of the whole site over that of
+    its devices. `slo`: limits that each request must keep, by metric and in its unit.
     """
 
     duty_cycle: float = 1.0

@@ -225,8 +225,8 @@ class Run:
     """What was asked, in full: with its seed, a run can be repeated. A sweep is a run of several levels.
 
     `clock_ns` and `started_at_ns` anchor the run: the same instant on the monotonic clock and as UTC epoch
-    nanoseconds. Stored times are offsets from `clock_ns`. `max_cost_usd` ends it where one request may cost up to
-    `worst_request_usd`; `max_rate` holds closed loops back to so many requests per second.
+    nanoseconds. Stored times are offsets from `clock_ns`. `max_cost_usd` ends it, where one request may cost
+    up to `worst_request_usd`; `max_rate` holds closed loops back to so many requests per second.
     """
 
     id: str
@@ -249,7 +249,7 @@ class Run:
     first_byte_timeout_s: float | None = None
     stall_timeout_s: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
-    terms: Terms = Terms()
+    terms: Terms = field(default_factory=Terms)
     max_cost_usd: float | None = None
     worst_request_usd: float | None = None
     max_rate: float | None = None
