@@ -15,17 +15,49 @@ from loadlab.core.nouns import Endpoint, Request
 _DIALECTS = {
     "openai-chat": "loadlab.dialects.openai:CHAT",
     "openai-completions": "loadlab.dialects.openai:COMPLETIONS",
+    "openai-responses": "loadlab.dialects.responses:RESPONSES",
+    "openai-embeddings": "loadlab.dialects.embeddings:EMBEDDINGS",
+    "openai-speech": "loadlab.dialects.speech:SPEECH",
+    "openai-transcription": "loadlab.dialects.transcription:TRANSCRIPTION",
+    "anthropic": "loadlab.dialects.anthropic:MESSAGES",
+    "anthropic-vertex": "loadlab.dialects.anthropic:VERTEX",
+    "gemini": "loadlab.dialects.gemini:GENERATE",
+    "bedrock-converse": "loadlab.dialects.bedrock:CONVERSE",
+    "bedrock-invoke": "loadlab.dialects.bedrock:INVOKE",
+    "sagemaker-tgi": "loadlab.dialects.sagemaker:TGI",
+    "tgi": "loadlab.dialects.tgi:GENERATE",
+    "triton": "loadlab.dialects.triton:GENERATE",
+    "triton-tensorrt": "loadlab.dialects.triton:TENSORRT",
+    "kserve": "loadlab.dialects.kserve:INFER",
+    "llamacpp": "loadlab.dialects.llamacpp:COMPLETION",
+    "ollama": "loadlab.dialects.ollama:CHAT",
+    "sglang": "loadlab.dialects.sglang:GENERATE",
+    "rerank": "loadlab.dialects.rerank:RERANK",
+    "tei-embed": "loadlab.dialects.tei:EMBED",
+    "tei-rerank": "loadlab.dialects.tei:RERANK",
+    "deepgram-listen": "loadlab.dialects.deepgram:LISTEN",
+    "deepgram-live": "loadlab.dialects.deepgram:LIVE",
+    "deepgram-speak": "loadlab.dialects.deepgram:SPEAK",
+    "cartesia": "loadlab.dialects.cartesia:EVENTS",
+    "cartesia-bytes": "loadlab.dialects.cartesia:BYTES",
+    "cartesia-live": "loadlab.dialects.cartesia:LIVE",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, ready to be framed: `url` is absolute, `body` complete."""
+    """One HTTP request, ready to be framed: `url` is absolute, `body` complete.
+
+    With `messages` it is a WebSocket conversation instead, at a ws or wss URL, which is over when a message
+    came in that contains one of `last`.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    messages: tuple[str | bytes, ...] = ()
+    last: tuple[bytes, ...] = ()
 
 
 class Delta(NamedTuple):
@@ -36,16 +68,35 @@ class Delta(NamedTuple):
 
 
 class Decoder(Protocol):
-    """Decodes one response body. Attributes fill in as bytes are fed; unknown stays None."""
+    """Decodes one response body. Its properties fill in as bytes are fed; unknown stays None."""
 
-    events: int
-    complete: bool
-    finish_reason: str | None
-    prompt_tokens: int | None
-    cached_tokens: int | None
-    output_tokens: int | None
-    reasoning_tokens: int | None
-    error: str | None
+    @property
+    def events(self) -> int:
+        """Messages so far, output or not; pings and comments are none."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the language's own end of an answer was seen."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the output ended: stop, length, tool_calls, content_filter, or the vendor's own word."""
+
+    @property
+    def error(self) -> str | None:
+        """What the server says went wrong."""
+
+    @property
+    def prompt_tokens(self) -> int | None: ...
+
+    @property
+    def cached_tokens(self) -> int | None: ...
+
+    @property
+    def output_tokens(self) -> int | None: ...
+
+    @property
+    def reasoning_tokens(self) -> int | None: ...
 
     def feed(self, data: bytes) -> list[Delta]:
         """The output events completed by `data`, which may be split anywhere.
