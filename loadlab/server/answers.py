@@ -7,8 +7,9 @@ reader that falls behind is cut off before it costs more than `SLOW_READER_BYTES
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from loadlab.server.job import Finish
+from loadlab.server.job import Choice, Finish
 from loadlab.server.metrics import Watch
 from loadlab.server.openai import DONE, Reply, error_event
 
@@ -34,7 +35,10 @@ class StreamAnswer:
     def admitted(self, at_ns: int) -> None:
         self._watch.admitted(at_ns)
 
-    def push(self, text: str, tokens: int, finish: Finish | None) -> int:
+    def cached(self, tokens: int) -> None:
+        return
+
+    def push(self, text: str, tokens: int, finish: Finish | None, choices: Sequence[Choice] = ()) -> int:
         first = not self._watch.tokens
         at = self._watch.token(tokens)
         data = self._reply.event(text, finish) if text or finish else b""
@@ -82,7 +86,10 @@ class WholeAnswer:
     def admitted(self, at_ns: int) -> None:
         self._watch.admitted(at_ns)
 
-    def push(self, text: str, tokens: int, finish: Finish | None) -> int:
+    def cached(self, tokens: int) -> None:
+        return
+
+    def push(self, text: str, tokens: int, finish: Finish | None, choices: Sequence[Choice] = ()) -> int:
         at = self._watch.token(tokens)
         self._texts.append(text)
         if finish:

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from loadlab.core.clock import now_ns
 from loadlab.core.errors import LoadlabError
 from loadlab.server.job import Load
-from loadlab.server.schedule import BLOCK, Blocks, Chunk, Output, Scheduler, Sequence, needed
+from loadlab.server.schedule import BLOCK, Blocks, Chunk, Output, Runner, Scheduler, Sequence, needed
 
 if TYPE_CHECKING:
     import torch
 
     from loadlab.server.model import Llama
-    from loadlab.server.runner import Runner
     from loadlab.server.weights import Weights
 
 _CPU_POOL_TOKENS = 65_536  # 1.5 GB for SmolLM2, touched only as it fills

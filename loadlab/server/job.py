@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from loadlab.core.errors import LoadlabError
 
 Finish = Literal["stop", "length", "abort", "error"]
 Turn = tuple[str, str]  # (role, text)
+
+
+class Choice(NamedTuple):
+    """A token chosen; `logprob` and the likeliest (token, logprob) pairs when the request asked for them."""
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class EngineError(LoadlabError):
@@ -25,25 +33,55 @@ class EngineError(LoadlabError):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose tokens and when to end. `max_tokens` None means until the model stops."""
+    """How to choose tokens and when to end. `max_tokens` None means until the model stops.
+
+    `top_k` 0 means all; `logprobs` None means not asked, n also those of the n likeliest tokens.
+    """
 
     max_tokens: int | None = None
     min_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
     seed: int = 0
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation asked for; `arrival_ns` is on `core.clock`."""
+    """One generation asked for; `arrival_ns` is on `core.clock`, `priority` 0 interactive or 1 batch.
+
+    A batch job only fills idle room and is the first to give its place back.
+    """
 
     id: str
     prompt: Sequence[int]
     arrival_ns: int
     sampling: Sampling = Sampling()
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What an engine has done since it was made; only ever grows, also over restarts of its process.
+
+    `prefix_queries` and `prefix_hits` are tokens; `accepted_per_position[i]` is how often the draft token at
+    position i was accepted; `prompt_tokens_computed` leaves out those found in the prefix cache.
+    """
+
+    prefix_queries: int = 0
+    prefix_hits: int = 0
+    preemptions: int = 0
+    drafts: int = 0
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
+    accepted_per_position: tuple[int, ...] = ()
+    prompt_tokens_computed: int = 0
+    generated: int = 0
+    steps: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +91,7 @@ class Load:
     running: int = 0
     waiting: int = 0
     kv_usage: float = 0.0
+    counts: Counts = Counts()
 
 
 class Sink(Protocol):
@@ -61,8 +100,14 @@ class Sink(Protocol):
     def admitted(self, at_ns: int) -> None:
         """The job left the queue at `at_ns`."""
 
-    def push(self, text: str, tokens: int, finish: Finish | None) -> int:
-        """Hands over `tokens` more tokens; `finish` ends the job. Returns when they were written, in ns."""
+    def cached(self, tokens: int) -> None:
+        """So many tokens of the prompt came from the prefix cache; told once, at admission."""
+
+    def push(self, text: str, tokens: int, finish: Finish | None, choices: Sequence[Choice] = ()) -> int:
+        """Hands over `tokens` more tokens; `finish` ends the job. Returns when they were written, in ns.
+
+        `choices` has one entry per token when the job asked for logprobs; `text` may lag behind them.
+        """
 
     def fail(self, message: str) -> None:
         """Ends the job without an answer."""
@@ -88,6 +133,9 @@ class Engine(Protocol):
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
         """The token ids of a conversation in the model's chat template, ready for the assistant's turn."""
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes each token stands for; none for special tokens."""
+
     def submit(self, job: Job, sink: Sink) -> None:
         """Takes a job. Raises EngineError when it will not be answered; otherwise `sink` sees it end."""
 
@@ -98,7 +146,13 @@ class Engine(Protocol):
         """How busy the engine is."""
 
     def trouble(self) -> str | None:
-        """Why the engine cannot answer any more, or None."""
+        """Why the engine cannot answer, or None; begins with "restarting" when it soon can again."""
+
+    def settings(self) -> dict[str, Any]:
+        """Every technique: {name: {"value": its value now, "runtime": whether `configure` can change it}}."""
+
+    async def configure(self, changes: Mapping[str, Any]) -> None:
+        """Switches techniques, all or none. EngineError 400: unknown name, bad value, or needs a restart."""
 
     def report(self, query: Mapping[str, str]) -> bytes | None:
         """The engine's own account of what it did, as JSON, or None. ValueError: bad query."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Row
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from loadlab.server.job import Choice
 from loadlab.server.model import Batch, Group, Llama
 from loadlab.server.sampling import Pick, choose
 from loadlab.server.schedule import BLOCK, Chunk, Sequence, needed
@@ -17,28 +18,21 @@ from loadlab.server.schedule import BLOCK, Chunk, Sequence, needed
 Ints = NDArray[np.int64]
 
 
-class Runner(Protocol):
-    """Computes one step."""
-
-    def step(self, plan: Row[Chunk]) -> list[int]:
-        """The next token of every chunk, in the plan's order; -1 for chunks that do not sample."""
-
-
 class TorchRunner:
-    """Runs a model with torch on CPU or CUDA, eagerly."""
+    """Runs a model with torch on CPU or CUDA, eagerly; no drafts yet."""
 
     def __init__(self, model: Llama) -> None:
         self._model = model
 
-    def step(self, plan: Row[Chunk]) -> list[int]:
-        """See Runner."""
+    def step(self, plan: Row[Chunk]) -> list[list[Choice]]:
+        """See schedule.Runner."""
         singles = [chunk for chunk in plan if chunk.count == 1]
         order = singles + [chunk for chunk in plan if chunk.count > 1]
         asked = [chunk for chunk in order if chunk.samples]
         logits = self._model(self._batch(order, singles))
         picks = [Pick(chunk.sequence.sampling, chunk.sequence.generated) for chunk in asked]
         chosen = dict(zip(map(id, asked), choose(logits, picks, self._model.config.end), strict=True))
-        return [chosen.get(id(chunk), -1) for chunk in plan]
+        return [[Choice(chosen[id(chunk)])] if chunk.samples else [] for chunk in plan]
 
     def _batch(self, order: Row[Chunk], singles: Row[Chunk]) -> Batch:
         ends = np.cumsum([chunk.count for chunk in order])

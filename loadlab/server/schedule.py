@@ -8,9 +8,11 @@ newest sequence gives its blocks back and is computed again later; so nothing is
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence as Row
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from loadlab.server.job import Finish, Load, Sampling
+from loadlab.server.job import Choice, Finish, Load, Sampling
 
 BLOCK = 16  # tokens per KV block
 
@@ -42,14 +44,35 @@ class Sequence:
         return len(self.tokens) - self.computed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: that triples the time to make one, and a step makes hundreds
 class Chunk:
-    """Compute `count` tokens of a sequence from `start`; `samples` when that yields its next token."""
+    """Compute `count` tokens of a sequence from `start`, then its `draft`; choose after these if `samples`.
+
+    With `samples` a token is chosen after the last of the `count` and after every draft token.
+    """
 
     sequence: Sequence
     start: int
     count: int
     samples: bool
+    draft: tuple[int, ...] = ()
+
+
+class Runner(Protocol):
+    """Computes one step."""
+
+    def step(self, plan: Row[Chunk]) -> list[list[Choice]]:
+        """The choices of every chunk, in the plan's order: none where it does not sample, else 1 + its draft.
+
+        Drawn with luck keyed by the seed and the token's index in the answer, whatever else is in the plan.
+        """
+
+
+class Proposer(Protocol):
+    """Guesses what comes next, so that a step can check several tokens of a sequence at once."""
+
+    def propose(self, wanted: Row[tuple[Sequence, int]]) -> list[tuple[int, ...]]:
+        """For each sequence, all of whose tokens but the last are computed, so many tokens or fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +154,13 @@ class Scheduler:
             budget -= self._choose(admitted, budget, chosen)
         return list(chosen.values())
 
-    def advance(self, plan: list[Chunk], tokens: list[int]) -> list[Output]:
-        """Takes in what a step computed: one token per chunk, used where the chunk samples."""
+    def advance(self, plan: list[Chunk], choices: list[list[Choice]]) -> list[Output]:
+        """Takes in what a step computed."""
         outputs = []
-        for chunk, token in zip(plan, tokens, strict=True):
+        for chunk, chosen in zip(plan, choices, strict=True):
             chunk.sequence.computed += chunk.count
-            if chunk.samples:
-                outputs.append(self._append(chunk.sequence, token))
+            if chosen:
+                outputs.append(self._append(chunk.sequence, chosen[0].token))
         return outputs
 
     def _choose(self, sequence: Sequence, budget: int, chosen: dict[Sequence, Chunk]) -> int:

@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from loadlab.core.clock import now_ns
 from loadlab.server.alarm import Alarm, alarm
@@ -105,6 +106,9 @@ class SimEngine:
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
         return self.encode("\n".join(f"{role}: {text}" for role, text in turns))
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        return [b"" for _ in tokens]
+
     def submit(self, job: Job, sink: Sink) -> None:
         chance = chance_of(job, self._seed, self._seen)
         if chance.random() < self._fail_rate:
@@ -129,6 +133,12 @@ class SimEngine:
 
     def trouble(self) -> str | None:
         return None
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    async def configure(self, changes: Mapping[str, Any]) -> None:
+        raise EngineError("this engine has nothing to switch.", 400)
 
     def report(self, query: Mapping[str, str]) -> bytes | None:
         """The ledger; `since_ns`, `until_ns` and `rows=0` narrow it, `gaps=1` widens it."""

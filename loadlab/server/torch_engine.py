@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from loadlab.core.errors import LoadlabError
 from loadlab.server import engine, schedule
@@ -70,6 +71,9 @@ class TorchEngine:
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
         return self._tokeniser.encode_chat(turns)
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        return [self._tokeniser.pieces[token] for token in tokens]
+
     def submit(self, job: Job, sink: Sink) -> None:
         size = len(self._tokeniser.pieces)
         if strange := [token for token in job.prompt if token >= size]:
@@ -88,6 +92,12 @@ class TorchEngine:
 
     def trouble(self) -> str | None:
         return self._trouble
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    async def configure(self, changes: Mapping[str, Any]) -> None:
+        raise EngineError("this engine has nothing to switch.", 400)
 
     def report(self, query: Mapping[str, str]) -> bytes | None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from loadlab.server.job import Sampling
+from loadlab.server.job import Choice, Sampling
 from loadlab.server.schedule import BLOCK, Blocks, Chunk, Scheduler, Sequence
 
 END = 999
@@ -23,9 +23,14 @@ def shape(plan: list[Chunk]) -> list[tuple[str, int, int, bool]]:
     return [(chunk.sequence.id, chunk.start, chunk.count, chunk.samples) for chunk in plan]
 
 
+def chosen(plan: list[Chunk], token: int) -> list[list[Choice]]:
+    """What a runner answers that chooses always the same."""
+    return [[Choice(token)] if chunk.samples else [] for chunk in plan]
+
+
 def step(subject: Scheduler, token: int = 1) -> list[tuple[str, int, int, bool]]:
     plan = subject.plan()
-    subject.advance(plan, [token] * len(plan))
+    subject.advance(plan, chosen(plan, token))
     return shape(plan)
 
 
@@ -60,7 +65,7 @@ def test_end_and_limit_finish_a_sequence_and_free_its_blocks() -> None:
     subject.add(sequence("ends", 3, limit=9))
     subject.add(sequence("limited", 3, limit=1))
     plan = subject.plan()
-    outputs = subject.advance(plan, [END, 5])
+    outputs = subject.advance(plan, [[Choice(END)], [Choice(5)]])
     assert [(o.id, o.token, o.finish) for o in outputs] == [("ends", END, "stop"), ("limited", 5, "length")]
     assert pool.free == pool.total
 
@@ -68,7 +73,7 @@ def test_end_and_limit_finish_a_sequence_and_free_its_blocks() -> None:
 def test_ignore_eos_goes_on() -> None:
     subject, _ = scheduler()
     subject.add(sequence("a", 3, limit=2, sampling=Sampling(ignore_eos=True)))
-    finishes = [subject.advance(subject.plan(), [END])[0].finish for _ in range(2)]
+    finishes = [subject.advance(subject.plan(), [[Choice(END)]])[0].finish for _ in range(2)]
     assert finishes == [None, "length"]
 
 
