@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loadlab import __version__
-from loadlab.cli import calibrate, dash, db, doctor, run, runs, serve, worker
+from loadlab.cli import calibrate, dash, db, doctor, gpu, run, runs, serve, worker
 
 app = typer.Typer(
     name="loadlab",
@@ -41,5 +41,6 @@ app.add_typer(runs.app, name="runs")
 app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
 app.command("dash")(dash.dash)
+app.add_typer(gpu.app, name="gpu")
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

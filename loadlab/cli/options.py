@@ -78,6 +78,20 @@ MetricsUrl = Annotated[
         help="Prometheus page of the server; 'none' for none. Default: /metrics of a loopback server."
     ),
 ]
+GpuUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="GPUs of the server: a `loadlab gpu agent`, a page of dcgm-exporter or Triton, local, or none. "
+        "Default: local where the server runs on this host.",
+        metavar="URL",
+    ),
+]
+GpuTokenEnv = Annotated[
+    str | None, typer.Option(help="Environment variable with the token of --gpu-url.", metavar="NAME")
+]
+Gpus = Annotated[
+    str | None, typer.Option(help="Only these GPUs, such as 0,1: those that serve. Default: all.")
+]
 Hosts = Annotated[
     int | None,
     typer.Option(help="Load comes from so many other hosts, each running `loadlab worker`.", metavar="N"),

@@ -59,6 +59,9 @@ def run(
     price: options.PriceName = None,
     label: options.Label = "",
     metrics_url: options.MetricsUrl = None,
+    gpu_url: options.GpuUrl = None,
+    gpu_token_env: options.GpuTokenEnv = None,
+    gpus: options.Gpus = None,
     hosts: options.Hosts = None,
     bind: options.Bind = "127.0.0.1:5557",
     allow_remote: options.AllowRemote = False,
@@ -119,6 +122,7 @@ def run(
         unpriced=unpriced,
         label=label,
         metrics_url=metrics_page(metrics_url, where.url),
+        **gpu_source(gpu_url, gpu_token_env, gpus),
     )
     place = config.store_url(db)
     if hosts is None and (collect or allow_remote):
@@ -219,6 +223,18 @@ def conclude(place: str, run_id: str, as_json: bool) -> str:
         database.set_verdict(run_id, summary.run["verdict"], summary.run["reasons"])
     typer.echo(reports.render("json" if as_json else "text", summary), nl=False)
     return str(summary.run["verdict"])
+
+
+def gpu_source(url: str | None, token_env: str | None, gpus: str | None) -> dict[str, str | None]:
+    """What a run is told of the server's GPUs. Raises UsageError before anything is sent."""
+    from loadlab.cli.gpu import secret
+    from loadlab.collectors.gpus import chosen
+
+    secret("--gpu-token-env", token_env)
+    chosen(gpus)
+    if url not in (None, "local", "none") and urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"--gpu-url '{url}' is no address; write http://HOST:9401, local or none.")
+    return {"gpu_url": url, "gpu_token_env": token_env, "gpus": gpus}
 
 
 def metrics_page(given: str | None, url: str) -> str | None:

@@ -1,46 +1,25 @@
-"""The server's own numbers from its Prometheus page, under one set of names whatever the server.
+"""The server's own numbers from its Prometheus page, under one set of names whatever the server (names.py).
 
-Known: vLLM (and `loadlab serve`), SGLang, text-generation-inference, llama.cpp. Other metrics are ignored.
+Of a page of no known server its own plain gauges and counters are taken, under their own names.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Iterator
 
-import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
-
-from loadlab.core.clock import now_ns
+from loadlab.collectors import names
+from loadlab.collectors.counters import Counters, Series
+from loadlab.collectors.pages import FAILURES, Page, Sample, in_words, samples, shown
 from loadlab.core.nouns import Reading
 
-# Ours: running, waiting (requests), kv_cache_use (0..1), prompt_tokens, generation_tokens (counters).
-_NAMES = {
-    "vllm:num_requests_running": "running",
-    "vllm:num_requests_waiting": "waiting",
-    "vllm:kv_cache_usage_perc": "kv_cache_use",
-    "vllm:gpu_cache_usage_perc": "kv_cache_use",
-    "vllm:prompt_tokens_total": "prompt_tokens",
-    "vllm:generation_tokens_total": "generation_tokens",
-    "sglang:num_running_reqs": "running",
-    "sglang:num_queue_reqs": "waiting",
-    "sglang:token_usage": "kv_cache_use",
-    "sglang:prompt_tokens_total": "prompt_tokens",
-    "sglang:generation_tokens_total": "generation_tokens",
-    "tgi_batch_current_size": "running",
-    "tgi_queue_size": "waiting",
-    "tgi_request_input_length_sum": "prompt_tokens",
-    "tgi_request_generated_tokens_sum": "generation_tokens",
-    "llamacpp:requests_processing": "running",
-    "llamacpp:requests_deferred": "waiting",
-    "llamacpp:kv_cache_usage_ratio": "kv_cache_use",
-    "llamacpp:prompt_tokens_total": "prompt_tokens",
-    "llamacpp:tokens_predicted_total": "generation_tokens",
-}
+Found = tuple[str, Series, float]
+
 _SOURCE = "server"
-_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 _ADVICE = "so there are no server readings; is --metrics-url right?"
+_KNOWN = tuple(name.partition("{")[0] for name in names.SERVER)
+_PREFIXES = ("vllm:", "sglang:", "tgi_", "trtllm_", "nv_", "llamacpp:")
+_RUNTIME = ("#", "python_", "process_", "go_", "promhttp_")
+_OWN_LIMIT = 40
 
 
 class Scrape:
@@ -48,81 +27,97 @@ class Scrape:
 
     name = "scrape"
     period_s = 1.0
+    idle_s = 0.0
 
     def __init__(self, url: str) -> None:
         self.notes: list[str] = []
-        self._url, self._device = url, urlsplit(url).netloc.rpartition("@")[2]
-        self._session: aiohttp.ClientSession | None = None
-        self._seen_any = False
+        self._page, self._shown = Page(url), shown(url)
+        self._counters = Counters()
+        self._own = self._seen_any = False
 
     async def open(self) -> str | None:
         """Reads the page once, so that a wrong address is known at once."""
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         try:
-            await self._page(self._session)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            await self.close()
-            return f"{_in_words(error)} at {self._url}, {_ADVICE}"
+            text = (await self._page.get()).text
+        except FAILURES as error:
+            await self._page.close()
+            return f"{in_words(error)} at {self._shown}, {_ADVICE}"
+        self._own = not any(line.startswith(_PREFIXES) for line in text.splitlines())
         return None
 
     async def read(self) -> list[Reading]:
         """The known metrics; nothing while the server does not answer."""
-        if self._session is None:
-            return []
         try:
-            values = parse(await self._page(self._session))
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            answer = await self._page.get()
+            found = list(own(answer.text) if self._own else parse(answer.text))
+        except FAILURES as error:
             self._note_gap(error)
             return []
-        self._seen_any = self._seen_any or bool(values)
-        at_ns = now_ns()
-        return [Reading(at_ns, _SOURCE, self._device, name, value) for name, value in values.items()]
+        self._seen_any = self._seen_any or bool(found)
+        values = self._values(found)
+        at_ns, device = answer.middle_ns, self._page.device
+        return [Reading(at_ns, _SOURCE, device, name, value) for name, value in values.items()]
 
     async def close(self) -> None:
-        """Ends the connection."""
-        if self._session is None:
-            return
+        """Ends the connection, and says what kind of page it was where that needs saying."""
         if not self._seen_any and not self.notes:
-            self.notes.append(f"{self._url} named no metric of a known server.")
-        await self._session.close()
-        self._session = None
+            self.notes.append(f"{self._shown} named no metric of a known server.")
+        elif self._own and self._seen_any:
+            self.notes.append(
+                f"{self._shown} is of no known server: its own metrics are stored by their names."
+            )
+        if self._counters.restarts:
+            self.notes.append(
+                f"counters of {self._shown} went back ({self._counters.restarts} times): the server was "
+                "started again, or lies; no increase over such a moment is reported."
+            )
+        await self._page.close()
 
-    async def _page(self, session: aiohttp.ClientSession) -> str:
-        async with session.get(self._url) as response:
-            response.raise_for_status()
-            return await response.text()
+    def _values(self, found: Iterable[Found]) -> dict[str, float]:
+        """Gauges merged over engines, counters as totals, and how often those began anew."""
+        found = list(found)
+        counted = self._counters.take(each for each in found if each[0] in names.COUNTERS)
+        values = {**merged(each for each in found if each[0] not in names.COUNTERS), **counted}
+        return {**values, "counter_restarts": float(self._counters.restarts)} if counted else values
 
     def _note_gap(self, error: Exception) -> None:
         if not self.notes:
-            self.notes.append(f"{_in_words(error)} at {self._url}: the server readings have a gap.")
+            self.notes.append(f"{in_words(error)} at {self._shown}: the server readings have a gap.")
 
 
-def parse(page: str) -> dict[str, float]:
-    """The known metrics of a Prometheus page under our names: summed over labels, the KV cache's fullest.
-
-    Raises ValueError for a page that is not in Prometheus' text format.
-    """
-    # A page is mostly histograms that nobody here asks for; leaving them out first is 20 times quicker.
-    known = "\n".join(line for line in page.splitlines() if line.startswith(tuple(_NAMES)))
-    values: dict[str, float] = {}
-    for family in text_string_to_metric_families(known + "\n"):
-        for sample in family.samples:
-            name = _NAMES.get(sample.name)
-            if name and math.isfinite(sample.value):
-                merge = max if name == "kv_cache_use" else _plus
-                values[name] = merge(values.get(name, 0.0), sample.value)
-    return values
+def parse(page: str) -> Iterator[Found]:
+    """(our name, series, value) of every known metric of a page. Raises ValueError for another format."""
+    for sample in samples(page, lambda line: line.startswith(_KNOWN)):
+        if (first := names.SECOND_CHOICE.get(sample.name)) and first in page:
+            continue
+        for name in _ours(sample):
+            yield name, sample.series, sample.value
 
 
-def _plus(left: float, right: float) -> float:
-    return left + right
+def _ours(sample: Sample) -> tuple[str, ...]:
+    if sample.name in names.SERVER:
+        return names.SERVER[sample.name]
+    labelled = (f"{sample.name}{{{key}={value}}}" for key, value in sample.labels.items())
+    return next((names.SERVER[name] for name in labelled if name in names.SERVER), ())
 
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"HTTP {error.status}"
-    if isinstance(error, asyncio.TimeoutError):
-        return f"no answer within {_TIMEOUT.total:g} s"
-    if isinstance(error, aiohttp.ClientError):
-        return "no connection"
-    return f"not a Prometheus page ({error})"
+def own(page: str) -> Iterator[Found]:
+    """The gauges and counters without labels of an unknown page, at most 40. Raises ValueError."""
+    plain = samples(page, lambda line: "{" not in line and bool(line) and not line.startswith(_RUNTIME))
+    for count, sample in enumerate(plain):
+        if count < _OWN_LIMIT and not sample.name.endswith(("_sum", "_count", "_created")):
+            yield sample.name, sample.series, sample.value
+
+
+def merged(found: Iterable[Found]) -> dict[str, float]:
+    """One value per name: requests summed over engines, of the KV caches the fullest, of ratios the mean."""
+    by_name: dict[str, list[float]] = {}
+    for name, _, value in found:
+        by_name.setdefault(name, []).append(value)
+    return {name: _merge(name, values) for name, values in by_name.items()}
+
+
+def _merge(name: str, values: list[float]) -> float:
+    if name in names.FULLEST:
+        return max(values)
+    return sum(values) / len(values) if name in names.AVERAGED else sum(values)

@@ -18,6 +18,7 @@ class Host:
 
     name = "host"
     period_s = 1.0
+    idle_s = 0.0
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -227,6 +227,9 @@ class Run:
     `clock_ns` and `started_at_ns` anchor the run: the same instant on the monotonic clock and as UTC epoch
     nanoseconds. Stored times are offsets from `clock_ns`. `max_cost_usd` ends it, where one request may cost
     up to `worst_request_usd`; `max_rate` holds closed loops back to so many requests per second.
+
+    `gpu_url`: where the server's GPUs are read: a URL, "local", "none", or None to find out; `gpus` names
+    some of them ("0,1"); `gpu_token_env` an environment variable.
     """
 
     id: str
@@ -245,6 +248,9 @@ class Run:
     unpriced: str = ""
     label: str = ""
     metrics_url: str | None = None
+    gpu_url: str | None = None
+    gpu_token_env: str | None = None
+    gpus: str | None = None
     connect_timeout_s: float = 10.0
     first_byte_timeout_s: float | None = None
     stall_timeout_s: float | None = None

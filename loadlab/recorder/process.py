@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loadlab import collectors, dialects, pricing, store
+from loadlab.collectors.for_run import for_run
 from loadlab.core.clock import now_ns
 from loadlab.core.errors import LoadlabError
 from loadlab.core.nouns import Exchange, Level, Reading, Result, Run
@@ -39,6 +40,7 @@ class Recorder:
     def __init__(self, run: Run, database: store.Store) -> None:
         self._run, self._store = run, database
         self._dialect = dialects.get(run.endpoint.dialect)
+        self._meter = pricing.Meter(run.price) if run.price and run.price.kind == "token" else None
         self._results: list[Result] = []
         self._readings: list[Reading] = []
         # One thread: SQL never blocks the loop, and writes keep their order.
@@ -103,11 +105,16 @@ class Recorder:
             await self.sql(self._store.heartbeat, self._run.id)
             await asyncio.sleep(_HEARTBEAT_S)
 
+    async def open(self, found: list[collectors.Collector]) -> list[collectors.Collector]:
+        """Makes collectors ready; gives those that work, and notes why the others do not."""
+        reasons = await asyncio.gather(*(collector.open() for collector in found))
+        for collector, reason in zip(found, reasons, strict=True):
+            if reason:
+                self.notes.append(f"{collector.name}: {reason}")
+        return [collector for collector, reason in zip(found, reasons, strict=True) if not reason]
+
     async def collect(self, collector: collectors.Collector) -> None:
-        """Reads one collector until cancelled and once more then, or notes why it cannot be read."""
-        if reason := await collector.open():
-            self.notes.append(f"{collector.name}: {reason}")
-            return
+        """Reads one open collector until cancelled, and once more then."""
         try:
             while True:
                 self._readings.extend(await collector.read())
@@ -123,10 +130,10 @@ class Recorder:
 
     def _priced(self, exchange: Exchange) -> Result:
         result = decode(exchange, self._dialect)
-        if self._run.price:
-            result.cost_nano_usd = pricing.tokens_nano_usd(
-                self._run.price, result.prompt_tokens, result.cached_tokens, result.output_tokens
-            )
+        if self._meter:
+            sent_ns = result.planned_ns if result.sent_ns is None else result.sent_ns
+            at_ns = sent_ns - self._run.clock_ns + self._run.started_at_ns
+            result.cost_nano_usd = self._meter.billed_nano_usd(result, pricing.Use.of(result), at_ns)
         return result
 
 
@@ -166,15 +173,19 @@ async def record(
     await recorder.sql(database.begin_run, run)
     takers = asyncio.gather(*(recorder.take(link) for link in links))
     flusher = asyncio.create_task(recorder.flush_forever())
+    found, recorder.notes = for_run(run, gpus)
+    working = await recorder.open(found)
     rounds = [
         asyncio.create_task(work)
         for work in (
             recorder.heartbeat(),
             recorder.watch(),
             _report(recorder, control),
-            *(recorder.collect(collector) for collector in _collectors(run, gpus)),
+            *(recorder.collect(collector) for collector in working),
         )
     ]
+    # Nothing has been asked yet: what GPUs use now, they use for standing there.
+    await asyncio.sleep(max((collector.idle_s for collector in working), default=0.0))
     control.send(**{"is": "ready"})
     books = asyncio.create_task(_obey(recorder, control, run))
     # A write that fails (a full disk, a vanished database) ends the recording; the supervisor says why.
@@ -224,12 +235,6 @@ async def _report(recorder: Recorder, control: Control) -> None:
             }
         )
         await asyncio.sleep(FLUSH_S)
-
-
-def _collectors(run: Run, gpus: bool) -> list[collectors.Collector]:
-    """What is read beside requests. One of several load hosts leaves GPUs alone: they serve nobody."""
-    found = [collectors.host(), *([collectors.nvml()] if gpus else [])]
-    return [*found, collectors.scrape(run.metrics_url)] if run.metrics_url else found
 
 
 async def _stream(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
