@@ -45,6 +45,7 @@ class AgentGpus:
             for _ in range(_TRIPS):
                 self._set_clock(await self._page.get("/clock"))
             if said := self._take(await self._page.get("/readings?after=-1"))[1]:
+                await self._page.close()
                 return f"the agent at {self._shown} reads no GPU: {said}"
         except FAILURES as error:
             await self._page.close()
