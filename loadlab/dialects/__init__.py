@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from loadlab.core.finder import find
 from loadlab.core.nouns import Endpoint, Request
 
-_DIALECTS = {
+DIALECTS = {
     "openai-chat": "loadlab.dialects.openai:CHAT",
     "openai-completions": "loadlab.dialects.openai:COMPLETIONS",
     "openai-responses": "loadlab.dialects.responses:RESPONSES",
@@ -120,5 +120,5 @@ class Dialect(Protocol):
 
 def get(name: str) -> Dialect:
     """The dialect of that name. Raises UnknownNameError."""
-    dialect: Dialect = find("dialects", "dialect", name, _DIALECTS)
+    dialect: Dialect = find("dialects", "dialect", name, DIALECTS)
     return dialect
