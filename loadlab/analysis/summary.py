@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadlab import pricing
 from loadlab.analysis.accuracy import expected_error
+from loadlab.analysis.cost import level_cost
 from loadlab.analysis.generator_rules import QUEUED_MS
 from loadlab.analysis.notes import notes_of
 from loadlab.analysis.nouns import LevelSummary, Signs, Stored, Summary
@@ -21,8 +21,8 @@ from loadlab.analysis.planned import planned
 from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
 from loadlab.analysis.steady import flow, growth, under_way
 from loadlab.analysis.verdict import judge, judge_run, losses
-from loadlab.core.nouns import Level, Price
-from loadlab.core.units import NS_PER_MS, NS_PER_S, number, usd
+from loadlab.core.nouns import Level
+from loadlab.core.units import NS_PER_MS, NS_PER_S
 
 
 def summarise(
@@ -80,7 +80,7 @@ def _level(
         requests=_counts(measured, answered, warmup=len(every) - len(measured)),
         metrics=_metrics(measured, answered, column(gaps, "itl_ms")[column(gaps, "level") == index]),
         rates=_rates(answered, window_s),
-        cost=_cost(stored, measured, answered, window_s),
+        cost=level_cost(stored, every, _during(readings, row), window_s),
         window_s=window_s,
         finished=_known(row["finished_ns"]) is not None,
         achieved_per_s=_achieved_per_s(measured),
@@ -226,70 +226,24 @@ _HEALTH = {
 
 def _generator(readings: pd.DataFrame | None, row: dict[Any, Any]) -> dict[str, float | None]:
     """The worst device's own health during the level."""
-    if readings is None or readings.empty:
+    own = _during(readings, row)
+    if own is None or own.empty:
         return dict.fromkeys(_HEALTH)
-    at, start, end = column(readings, "at_ns"), _known(row["started_ns"]), _known(row["finished_ns"])
-    during = (at >= (-np.inf if start is None else start)) & (at <= (np.inf if end is None else end))
-    own = readings[during]
     return {
         name: _worst(own[(own["source"] == source).to_numpy(dtype=bool)], metric, p)
         for name, (source, metric, p) in _HEALTH.items()
     }
 
 
+def _during(readings: pd.DataFrame | None, row: dict[Any, Any]) -> pd.DataFrame | None:
+    """The readings between the start of a level and its end."""
+    if readings is None:
+        return None
+    at, start, end = column(readings, "at_ns"), _known(row["started_ns"]), _known(row["finished_ns"])
+    return readings[(at >= (-np.inf if start is None else start)) & (at <= (np.inf if end is None else end))]
+
+
 def _worst(readings: pd.DataFrame, metric: str, p: float) -> float | None:
     devices = readings[readings["metric"] == metric].groupby("device")
     values = [percentile(column(device, "value"), p) for _, device in devices]
     return max((value for value in values if value is not None), default=None)
-
-
-def _cost(
-    stored: Stored, measured: pd.DataFrame, answered: pd.DataFrame, window_s: float | None
-) -> dict[str, Any]:
-    spent, basis = _spent(stored, measured, window_s)
-    output, both = _total(answered, "output_tokens"), _total(answered, "prompt_tokens", "output_tokens")
-    return {
-        "usd": spent,
-        "usd_per_mtok_output": pricing.usd_per_mtok(spent, int(output or 0)),
-        "usd_per_mtok_blended": pricing.usd_per_mtok(spent, int(both or 0)),
-        "basis": basis,
-    }
-
-
-def _spent(stored: Stored, measured: pd.DataFrame, window_s: float | None) -> tuple[float | None, str]:
-    price = stored.price
-    if price is None:
-        return None, _unpriced(stored.unpriced)
-    if price.kind == "token":
-        return _token_spend(price, column(measured, "cost_nano_usd"))
-    return _hour_spend(price, window_s)
-
-
-def _unpriced(why: str) -> str:
-    return why if why.startswith("unpriced") else f"unpriced: {why or 'no price was given'}"
-
-
-def _token_spend(price: Price, nano_usd: Sample) -> tuple[float | None, str]:
-    known = nano_usd[~np.isnan(nano_usd)]
-    missing = nano_usd.size - known.size
-    rates = f"{_per_mtok(price.input_usd_per_mtok)} in, {_per_mtok(price.output_usd_per_mtok)} out"
-    basis = f"token price {price.name} {rates} ({_provenance(price)})"
-    if missing:
-        basis += f"; {missing} of {nano_usd.size} requests without a known cost"
-    return (float(known.sum()) / 1e9 if known.size else None), basis
-
-
-def _per_mtok(price: float | None) -> str:
-    return "unpriced" if price is None else f"{usd(price)}/Mtok"
-
-
-def _hour_spend(price: Price, window_s: float | None) -> tuple[float | None, str]:
-    rate = f"hour price {price.name} {usd(price.usd_per_hour)}/h"
-    if window_s is None:
-        return None, f"{rate} × unknown time: no request ended ({_provenance(price)})"
-    usd_spent = pricing.level_cost(price, None, None, None, window_s)
-    return usd_spent, f"{rate} × {number(window_s)} s ({_provenance(price)})"
-
-
-def _provenance(price: Price) -> str:
-    return ", ".join(part for part in (price.assumption, price.source, price.as_of) if part)

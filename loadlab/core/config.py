@@ -30,14 +30,18 @@ _TARGET_KEYS = {
 
 def load(start: Path | None = None) -> dict[str, Any]:
     """The parsed file, or {} when there is none. Raises UsageError with the place of a syntax error."""
-    folder = (start or Path.cwd()).resolve()
-    for path in (place / "loadlab.toml" for place in (folder, *folder.parents)):
-        if path.is_file():
-            return _parse(path)
-    return {}
+    path = folder(start) / "loadlab.toml"
+    return parse(path) if path.is_file() else {}
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def folder(start: Path | None = None) -> Path:
+    """Where the nearest loadlab.toml is; the working directory (or `start`) when there is none."""
+    here = (start or Path.cwd()).resolve()
+    return next((place for place in (here, *here.parents) if (place / "loadlab.toml").is_file()), here)
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """A TOML file. Raises UsageError with the place of a syntax error."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

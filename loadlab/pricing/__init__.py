@@ -4,6 +4,20 @@ What has no price is unpriced (None), never 0.
 """
 
 from loadlab.pricing.book import known, resolve
-from loadlab.pricing.costs import level_cost, tokens_nano_usd, usd_per_mtok
+from loadlab.pricing.costs import energy_usd, hours_usd, kg_co2e, mixed, usd_per_mtok, weighted_tokens
+from loadlab.pricing.meter import Meter, Use
+from loadlab.pricing.terms import terms
 
-__all__ = ["known", "level_cost", "resolve", "tokens_nano_usd", "usd_per_mtok"]
+__all__ = [
+    "Meter",
+    "Use",
+    "energy_usd",
+    "hours_usd",
+    "kg_co2e",
+    "known",
+    "mixed",
+    "resolve",
+    "terms",
+    "usd_per_mtok",
+    "weighted_tokens",
+]

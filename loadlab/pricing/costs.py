@@ -1,54 +1,56 @@
-"""Cost formulas, pure. Money of one request is integer nano-USD; money of a level is USD."""
+"""Cost formulas, pure: hours, denominators, energy, carbon, mixes. Money is USD; unknown in, unknown out."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from loadlab.core.money import Price, Terms
 
-from loadlab.core.nouns import Price
-
-_NANO_PER_USD = 10**9
+NANO_PER_USD = 10**9
 _S_PER_HOUR = 3600.0
+_J_PER_KWH = 3.6e6
 
 
-def tokens_nano_usd(
-    price: Price | None, prompt_tokens: int | None, cached_tokens: int | None, output_tokens: int | None
-) -> int | None:
-    """What these tokens cost in nano-USD; None without a token price or without both counts.
+def hours_usd(price: Price, seconds: float | None, seen_devices: int | None = None) -> float | None:
+    """What the hardware of an hourly price costs for so many seconds; None when either is unknown.
 
-    `cached_tokens` are part of `prompt_tokens`; where their number or price is unknown they cost as input.
+    Where the price does not say how many devices it is for, those seen at work count, and else one.
     """
-    if price is None or price.kind != "token" or prompt_tokens is None or output_tokens is None:
+    if price.usd_per_hour is None or seconds is None:
         return None
-    if price.input_usd_per_mtok is None or price.output_usd_per_mtok is None:
-        return None
-    cached = min(cached_tokens or 0, prompt_tokens) if price.cached_input_usd_per_mtok is not None else 0
-    cost = (
-        (prompt_tokens - cached) * _nano_usd_per_token(price.input_usd_per_mtok)
-        + cached * _nano_usd_per_token(price.cached_input_usd_per_mtok or 0.0)
-        + output_tokens * _nano_usd_per_token(price.output_usd_per_mtok)
-    )
-    return round(cost)
+    units = (seen_devices or 1) if price.units is None else 1
+    return price.usd_per_hour * units * seconds / _S_PER_HOUR
 
 
-def level_cost(
-    price: Price | None,
-    prompt_tokens: int | None,
-    cached_tokens: int | None,
-    output_tokens: int | None,
-    window_s: float,
-) -> float | None:
-    """What a level cost in USD: its tokens, or the hardware for `window_s` seconds. None when unpriced."""
-    if price is not None and price.kind == "hour":
-        return None if price.usd_per_hour is None else price.usd_per_hour * window_s / _S_PER_HOUR
-    nano_usd = tokens_nano_usd(price, prompt_tokens, cached_tokens, output_tokens)
-    return None if nano_usd is None else nano_usd / _NANO_PER_USD
-
-
-def usd_per_mtok(usd: float | None, tokens: int) -> float | None:
+def usd_per_mtok(usd: float | None, tokens: float | None) -> float | None:
     """USD per million of these tokens; None when unpriced or when there are none."""
-    return None if usd is None or tokens <= 0 else usd / tokens * 1e6
+    return None if usd is None or not tokens or tokens <= 0 else usd / tokens * 1e6
 
 
-def _nano_usd_per_token(usd_per_mtok: float) -> Decimal:
-    # Through str, so that 0.1 is a tenth and not its binary neighbour.
-    return Decimal(str(usd_per_mtok)) * 1000
+def weighted_tokens(prompt: float | None, output: float | None, input_weight: float) -> float | None:
+    """Output tokens, and prompt tokens at what they count beside them; None when one is unknown."""
+    return None if prompt is None or output is None else output + prompt * input_weight
+
+
+def kwh(joule: float | None, pue: float) -> float | None:
+    """Energy of the whole site in kWh for `joule` at the devices."""
+    return None if joule is None else joule * pue / _J_PER_KWH
+
+
+def energy_usd(joule: float | None, terms: Terms) -> float | None:
+    """What the energy cost in USD; None without a measured energy or a tariff."""
+    energy = kwh(joule, terms.pue)
+    return None if energy is None or terms.usd_per_kwh is None else energy * terms.usd_per_kwh
+
+
+def kg_co2e(joule: float | None, terms: Terms) -> float | None:
+    """What the energy emitted in kg CO2e; None without a measured energy or a grid intensity."""
+    energy = kwh(joule, terms.pue)
+    return None if energy is None or terms.g_co2e_per_kwh is None else energy * terms.g_co2e_per_kwh / 1000
+
+
+def mixed(first: float | None, second: float | None, share: float) -> float | None:
+    """The mean of two figures per request of which the second has the share; None when a needed one is."""
+    if share == 0:
+        return first
+    if share == 1:
+        return second
+    return None if first is None or second is None else (1 - share) * first + share * second

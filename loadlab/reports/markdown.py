@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadlab.analysis.nouns import Summary
-from loadlab.reports import accuracy
+from loadlab.reports import accuracy, cost
 from loadlab.reports.table import COLUMNS
 
 
@@ -31,7 +31,8 @@ def _table(summary: Summary) -> list[str]:
 
 
 def _bases(summary: Summary) -> list[str]:
-    return list(dict.fromkeys(f"cost: {level.cost['basis']}" for level in summary.levels))
+    bases = (f"cost: {level.cost['basis']}" for level in summary.levels)
+    return list(dict.fromkeys((*bases, *cost.words(summary.levels)[1:])))
 
 
 def _accuracy(summary: Summary) -> list[str]:

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary, Summary
-from loadlab.core.units import NS_PER_S, number
-from loadlab.reports import accuracy
+from loadlab.core.units import NS_PER_S
+from loadlab.reports import accuracy, cost
 from loadlab.reports.table import COLUMNS
 
 WIDTH = 100
@@ -128,17 +128,8 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def _cost(levels: Sequence[LevelSummary]) -> list[str]:
-    """The sum of what is known, and the basis of the first level; by the hour, only the seconds differ."""
-    priced = [level for level in levels if level.cost["usd"] is not None]
-    if not priced:
-        return [line for level in levels[:1] for line in _labelled("cost", level.cost["basis"])]
-    total = number(sum(level.cost["usd"] for level in priced))
-    others = _more("likewise", len(priced) - 1) + _more("unknown for", len(levels) - len(priced))
-    return _labelled("cost", f"${total} · {priced[0].cost['basis']}{others}")
-
-
-def _more(words: str, n: int) -> str:
-    return f"; {words} {n} {'level' if n == 1 else 'levels'}" if n else ""
+    found = cost.words(levels)
+    return [line for at, words in enumerate(found) for line in _labelled("" if at else "cost", words)]
 
 
 def _footer(run_id: str) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from loadlab.analysis import Summary, summarise, summary_of
+from loadlab.analysis.cost import KEYS
 from loadlab.core.nouns import Level, Price
 
 HOUR = Price(
@@ -119,18 +120,28 @@ def test_hour_price_costs_the_window() -> None:
     assert level.cost["usd"] == pytest.approx(0.001)
     assert level.cost["usd_per_mtok_output"] == pytest.approx(0.001 / 50 * 1e6)
     assert level.cost["usd_per_mtok_blended"] == pytest.approx(0.001 / 60 * 1e6)
-    assert level.cost["basis"] == ("hour price cpu-hour $0.360/h × 10.0 s (2 vCPU, list price, 2026-11-01)")
+    assert level.cost["basis"] == (
+        "hour price cpu-hour $0.360/h × 10.0 s (2 vCPU, list price, 2026-11-01); duty cycle 100%"
+    )
 
 
 def test_token_price_sums_what_each_request_cost() -> None:
+    rows = [handmade.request(at, cost_nano_usd=cost) for at, cost in ((0, 3_000_000), (10, 1_000_000))]
+    cost = summary(*rows, price=TOKEN).levels[0].cost
+    assert cost["usd"] == cost["usd_at_least"] == 0.004
+    assert cost["usd_per_mtok_output"] == pytest.approx(0.004 / 6 * 1e6)
+
+
+def test_one_unknown_cost_makes_the_sum_unknown() -> None:
     level = summary(
         handmade.request(0, cost_nano_usd=3_000_000),
         handmade.request(10, cost_nano_usd=1_000_000),
         handmade.failure(20),
         price=TOKEN,
     ).levels[0]
-    assert level.cost["usd"] == pytest.approx(0.004)
-    assert level.cost["usd_per_mtok_output"] == pytest.approx(0.004 / 6 * 1e6)
+    assert level.cost["usd"] is None
+    assert level.cost["usd_at_least"] == pytest.approx(0.004)
+    assert level.cost["usd_per_mtok_output"] is None
     assert level.cost["basis"] == (
         "token price api $1.00/Mtok in, $2.00/Mtok out (list price, 2026-11-01); "
         "1 of 3 requests without a known cost"
@@ -147,7 +158,7 @@ def test_token_price_sums_what_each_request_cost() -> None:
 )
 def test_unpriced_is_not_free(why: str, basis: str) -> None:
     cost = summary(handmade.request(), unpriced=why).levels[0].cost
-    assert cost == {"usd": None, "usd_per_mtok_output": None, "usd_per_mtok_blended": None, "basis": basis}
+    assert cost == {**dict.fromkeys(KEYS), "basis": basis, "remarks": []}
 
 
 def test_an_hour_price_without_any_end_is_unknown() -> None:
@@ -174,7 +185,7 @@ def _numbers(level: Any) -> list[Any]:
 def test_plain_python_numbers_come_out() -> None:
     level = summary(handmade.request(), handmade.request(5)).levels[0]
     kinds = {type(value) for value in _numbers(level)}
-    assert kinds <= {int, float, str, dict, type(None)}
+    assert kinds <= {int, float, str, dict, list, type(None)}
 
 
 def test_offered_is_what_the_level_row_says() -> None:

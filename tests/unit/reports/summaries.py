@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from loadlab.analysis import LevelSummary, Summary
+from loadlab.analysis.cost import KEYS
 from loadlab.core.nouns import Endpoint, Run
 
 METRICS = (
@@ -30,7 +31,11 @@ def level(index: int = 0, *, value: float | None = 50.0, n: int = 96, **changes:
         "metrics": {name: {"n": n, **dict.fromkeys(STATS, value)} for name in METRICS},
         "rates": dict.fromkeys(("requests_per_s", "output_tokens_per_s", "total_tokens_per_s"), value),
         "cost": {
+            **dict.fromkeys(KEYS),
+            "remarks": [],
+            "wasted_usd": 0.0,
             "usd": 0.0012,
+            "usd_at_least": 0.0012,
             "usd_per_mtok_output": 0.24,
             "usd_per_mtok_blended": 0.18,
             "basis": "hour price cpu-hour $0.0900/h × 12.3 s (2 vCPU, assumed)",
@@ -53,7 +58,8 @@ def failed(index: int = 0, **changes: Any) -> LevelSummary:
         "requests": {"sent": 30, "ok": 0, "failed": 30, "errors": errors, "warmup": 0},
         "metrics": {name: {"n": 0, **dict.fromkeys(STATS)} for name in METRICS},
         "cost": {
-            **dict.fromkeys(("usd", "usd_per_mtok_output", "usd_per_mtok_blended")),
+            **dict.fromkeys(KEYS),
+            "remarks": [],
             "basis": "unpriced: no price is known for this endpoint",
         },
         "window_s": None,
