@@ -12,7 +12,10 @@ from loadlab.server.job import Sampling  # noqa: E402
 from loadlab.server.model import Llama  # noqa: E402
 from loadlab.server.runner import TorchRunner  # noqa: E402
 from loadlab.server.sampling import Pick, choose  # noqa: E402
-from loadlab.server.schedule import Blocks, Chunk, Scheduler, Sequence  # noqa: E402
+from loadlab.server.kv import Pool  # noqa: E402
+from loadlab.server.plan import Chunk, Sequence  # noqa: E402
+from loadlab.server.schedule import Scheduler  # noqa: E402
+from loadlab.server.switches import Switches  # noqa: E402
 
 pytestmark = pytest.mark.torch
 PROMPTS = [[(7 * i + 3 * j) % 251 for j in range(5 + 9 * i)] for i in range(8)]
@@ -35,7 +38,8 @@ def generate(
     limit: int = 40,
 ) -> tuple[list[list[int]], int]:
     """Generated tokens per prompt, all served together; and how many prefills began."""
-    scheduler = Scheduler(Blocks(blocks), max_num_seqs=8, budget=budget, end=weights.TINY.end)
+    switches = Switches(max_num_seqs=8, max_num_batched_tokens=budget)
+    scheduler = Scheduler(Pool(blocks), switches, end=weights.TINY.end)
     runner = TorchRunner(model)
     sequences = [Sequence(str(i), list(prompt), limit, sampling) for i, prompt in enumerate(prompts)]
     for sequence in sequences:
@@ -82,7 +86,7 @@ def test_a_seed_draws_the_same_at_any_batch_size(model: Llama) -> None:
 
 def test_logits_equal_a_plain_dense_forward(model: Llama) -> None:
     prompt = PROMPTS[5]
-    blocks = Blocks(10)
+    blocks = Pool(10)
     sequence = Sequence("a", list(prompt), 1, GREEDY)
     blocks.grow(sequence, len(prompt))
     seen = model(TorchRunner(model)._batch([Chunk(sequence, 0, len(prompt), True)], []))[0]

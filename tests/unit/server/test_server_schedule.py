@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import random
+from itertools import count
+from typing import Any
 
 from loadlab.server.job import Choice, Sampling
-from loadlab.server.schedule import BLOCK, Blocks, Chunk, Scheduler, Sequence
+from loadlab.server.kv import BLOCK, Pool
+from loadlab.server.plan import Chunk, Sequence
+from loadlab.server.schedule import Scheduler
+from loadlab.server.switches import Switches
 
 END = 999
+_serial = count(1000)  # no two prompts begin alike
 
 
-def scheduler(blocks: int = 100, *, places: int = 8, budget: int = 64) -> tuple[Scheduler, Blocks]:
-    pool = Blocks(blocks + 1)
-    return Scheduler(pool, max_num_seqs=places, budget=budget, end=END), pool
+def scheduler(
+    blocks: int = 100, *, places: int = 8, budget: int = 64, **others: Any
+) -> tuple[Scheduler, Pool]:
+    pool = Pool(blocks + 1)
+    switches = Switches(max_num_seqs=places, max_num_batched_tokens=budget, **others)
+    return Scheduler(pool, switches, end=END), pool
 
 
 def sequence(name: str, prompt: int, limit: int = 4, sampling: Sampling | None = None) -> Sequence:
-    return Sequence(name, [1] * prompt, limit, sampling or Sampling())
+    return Sequence(name, [next(_serial)] * prompt, limit, sampling or Sampling())
 
 
 def shape(plan: list[Chunk]) -> list[tuple[str, int, int, bool]]:
@@ -66,7 +75,10 @@ def test_end_and_limit_finish_a_sequence_and_free_its_blocks() -> None:
     subject.add(sequence("limited", 3, limit=1))
     plan = subject.plan()
     outputs = subject.advance(plan, [[Choice(END)], [Choice(5)]])
-    assert [(o.id, o.token, o.finish) for o in outputs] == [("ends", END, "stop"), ("limited", 5, "length")]
+    assert [(o.id, o.choices[0].token, o.finish) for o in outputs] == [
+        ("ends", END, "stop"),
+        ("limited", 5, "length"),
+    ]
     assert pool.free == pool.total
 
 
