@@ -12,8 +12,8 @@ from loadlab.core.units import NS_PER_S
 from loadlab.server.faults import Faults
 from loadlab.server.job import Choice
 from loadlab.server.luck import lognormal, uniform
+from loadlab.server.plan import Chunk, Sequence
 from loadlab.server.roofline import Roofline, Work
-from loadlab.server.schedule import Chunk, Sequence
 from loadlab.server.words import PERIOD, TOKENS
 
 _CHOICES = tuple(Choice(token) for token in TOKENS)
@@ -21,7 +21,7 @@ _WRONG = -1  # a token that no answer has
 
 
 class SimRunner:
-    """See `schedule.Runner`. Step times vary by `cv`; `faults` has stalls and a cold start."""
+    """See `plan.Runner`. Step times vary by `cv`; `faults` has stalls and a cold start."""
 
     def __init__(
         self, roofline: Roofline, *, cv: float = 0.0, faults: Faults | None = None, seed: int = 0
@@ -50,7 +50,7 @@ class SimProposer:
         self._acceptance, self._seed = acceptance, seed
 
     def propose(self, wanted: Row[tuple[Sequence, int]]) -> list[tuple[int, ...]]:
-        """See `schedule.Proposer`; from the first wrong token on, all are."""
+        """See `plan.Proposer`; from the first wrong token on, all are."""
         return [self._draft(sequence, count) for sequence, count in wanted]
 
     def _draft(self, sequence: Sequence, count: int) -> tuple[int, ...]:

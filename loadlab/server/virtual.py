@@ -12,7 +12,7 @@ from itertools import islice
 
 from loadlab.core.units import NS_PER_MS, NS_PER_S
 from loadlab.server.job import Counts, Finish, Sampling
-from loadlab.server.schedule import Output, Sequence
+from loadlab.server.plan import Output, Sequence
 from loadlab.server.simulation import Deployment, Done, Simulation
 
 
@@ -120,16 +120,15 @@ class _Run:
         """Finishes a step; how many answers it completed."""
         done = self.simulation.finish()
         self.now_ns = done.end_ns
-        for sequence_id in done.admitted:
-            self._open[sequence_id].admitted_ns = done.start_ns
+        for sequence, _ in done.admitted:
+            self._open[sequence.id].admitted_ns = done.start_ns
         return sum(self._take(output, done) for output in done.outputs)
 
     def _take(self, output: Output, done: Done) -> bool:
-        served = self._open[output.id]
-        served.tokens += 1
-        if not served.times_ns or served.times_ns[-1] != done.end_ns:
-            served.times_ns.append(done.end_ns)
+        served = self._open[output.sequence.id]
+        served.tokens += len(output.choices)
+        served.times_ns.append(done.end_ns)
         if output.finish:
             served.finish = output.finish
-            del self._open[output.id]
+            del self._open[output.sequence.id]
         return output.finish is not None

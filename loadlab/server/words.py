@@ -20,6 +20,7 @@ _TEXT = (
 _WORDS = _TEXT.split()
 PIECES = tuple(" " + word for word in _WORDS)
 TOKENS = tuple(zlib.crc32(word.encode()) for word in _WORDS)
+_BYTES = dict(zip(TOKENS, (piece.encode() for piece in PIECES), strict=True))
 PERIOD = len(_WORDS)
 _PIECE = re.compile(r"\w+|[^\w\s]")
 
@@ -32,6 +33,11 @@ def encode(text: str) -> list[int]:
 def encode_chat(turns: Sequence[Turn]) -> list[int]:
     """The tokens of a conversation."""
     return encode("\n".join(f"{role}: {text}" for role, text in turns))
+
+
+def piece(token: int) -> bytes:
+    """The bytes of a token of an answer; of a prompt's, which has no way back, its number."""
+    return _BYTES.get(token) or b"<%d>" % token
 
 
 def answer(start: int, tokens: int) -> str:
