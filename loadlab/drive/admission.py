@@ -10,16 +10,23 @@ from loadlab.core.units import NS_PER_S
 
 
 class Admission:
-    """Counts a level's requests in and out. A request is admitted or its user stops; none is dropped."""
+    """Counts a level's requests in and out. A request is admitted or its user stops; none is dropped.
+
+    `allowed`: once so many are done, nothing more is sent until the spend guard allows more; None: no guard.
+    `gap_ns`: closed loops leave so much time between requests; 0 is no cap on the rate.
+    """
 
     __slots__ = (
         "_deadline_ns",
         "_draining",
         "_left",
+        "_slot_ns",
         "_turns",
         "_warm_ns",
+        "allowed",
         "done",
         "failed",
+        "gap_ns",
         "level",
         "sent",
         "started_ns",
@@ -40,6 +47,8 @@ class Admission:
         self._draining = False
         self._turns = count()
         self.sent = self.done = self.failed = 0
+        self.allowed: int | None = None
+        self.gap_ns = self._slot_ns = 0
 
     @property
     def in_flight(self) -> int:
@@ -57,6 +66,16 @@ class Admission:
     def over(self) -> bool:
         """Whether nothing is in flight and nothing more will be."""
         return not self.open and self.in_flight == 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether the spend guard holds requests back: what was done may have cost all there is."""
+        return self.allowed is not None and self.done >= self.allowed
+
+    def next_slot(self) -> int:
+        """Takes the next instant at which the cap on the rate lets a request go."""
+        self._slot_ns = max(now_ns(), self._slot_ns + self.gap_ns)
+        return self._slot_ns
 
     def drain(self) -> None:
         """Admits nothing from now on; what is in flight may finish."""

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from loadlab.core.errors import ExitCode, LoadlabError
@@ -19,6 +20,24 @@ from loadlab.drive.channel import Channel
 _POLL_S = 0.1
 _LINK_BUFFER = 4 << 20
 _GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a recorder has priced: requests, what they cost (nano-USD), those of unknown cost, the dearest."""
+
+    settled: int = 0
+    nano_usd: int = 0
+    unknown: int = 0
+    dearest_nano_usd: int = 0
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(
+            self.settled + other.settled,
+            self.nano_usd + other.nano_usd,
+            self.unknown + other.unknown,
+            max(self.dearest_nano_usd, other.dearest_nano_usd),
+        )
 
 
 class Part:
@@ -39,6 +58,7 @@ class Part:
         self.level_done = -1
         self.counts = (0, 0, 0)
         self.output_tokens = 0
+        self.ledger = Ledger()
         self.about: Mapping[str, Any] = {}
 
     def send(self, **message: Any) -> None:
@@ -60,6 +80,7 @@ class Part:
                 self.level_done = message["level"]
             case "written":
                 self.output_tokens = message["output_tokens"]
+                self.ledger = Ledger(*message["ledger"])
             case "error":
                 raise as_error(message)
 

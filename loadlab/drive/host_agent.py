@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +26,7 @@ from loadlab.core.nouns import Run
 from loadlab.core.units import NS_PER_MS
 from loadlab.drive import spec
 from loadlab.drive.crew import Child, Crew, Part, deal, living, loss
+from loadlab.drive.guard import shared
 from loadlab.drive.hosts import digest
 
 CLOCK_LIMIT_MS = 5.0
@@ -116,11 +117,19 @@ class Agent:
                 self._begin(message)
             case "level":
                 self._begin_level(message)
+            case "allow":
+                self._allow(message["done"])
             case "drain" | "stop":
                 self._tell(message["do"])
             case "exit":
                 self._leaving = True
                 self._tell("exit")
+
+    def _allow(self, done: int) -> None:
+        """What this host may finish of a level, shared among its load workers."""
+        gone = sum(worker.counts[1] for worker in self._crew.workers if worker.gone)
+        for worker, share in shared(done - gone, living(self._crew.workers)):
+            worker.send(do="allow", done=share)
 
     def _tell(self, what: str) -> None:
         for worker in self._crew.workers:
@@ -230,7 +239,8 @@ class Agent:
         )
         self._relay.send(
             **{"is": "progress", "sent": sent, "done": done, "failed": failed,
-               "workers": len(living(self._crew.workers)), "tokens": self._crew.recorder.output_tokens}
+               "workers": len(living(self._crew.workers)), "tokens": self._crew.recorder.output_tokens,
+               "ledger": astuple(self._crew.recorder.ledger)}
         )  # fmt: skip
 
     def _end(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from loadlab import __version__
 from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Run
-from loadlab.drive.crew import Child, Crew, Part
+from loadlab.drive.crew import Child, Crew, Ledger, Part
 
 DEFAULT_PORT = 5557
 
@@ -49,6 +49,7 @@ class Host(Part):
             case _:
                 self.workers = message.get("workers", self.workers)
                 self.output_tokens = message.get("tokens", self.output_tokens)
+                self.ledger = Ledger(*message["ledger"]) if "ledger" in message else self.ledger
                 super().hear(message)
 
     def lose(self, how: str | None) -> None:

@@ -15,6 +15,7 @@ from loadlab.core.clock import anchor, now_ns
 from loadlab.core.errors import InterruptedRunError, MeasurementError
 from loadlab.core.nouns import Level, Run
 from loadlab.drive.crew import Crew, Part, deal, living, loss
+from loadlab.drive.guard import SpendGuard
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Supervisor:
     """Runs one Run. Ctrl-C once drains and saves; twice cuts what is in flight and saves.
 
     A lost load worker or host is noted and the others go on; without a recorder, or with nobody left, the run
-    is interrupted.
+    is interrupted. With a cap on the cost it ends, as if interrupted, when that is reached.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Supervisor:
         self._finished = False
         self._crew = Crew()
         self._parts: Sequence[Part] = ()
+        self._guard = SpendGuard(run) if run.max_cost_usd is not None else None
 
     def execute(self) -> Outcome:
         """The whole run. Raises what a child found wrong with what was asked; other trouble is in Outcome."""
@@ -116,19 +118,25 @@ class Supervisor:
 
     def _step(self, level: Level) -> None:
         """One level, from its common start to the last answer. A part lost before it has no share in it."""
+        if self._guard:
+            self._guard.enter_level(self._parts)
+        for part in self._parts:
+            part.counts = (0, 0, 0)
+        self._heed_cost()
+        if self._outcome.interrupted:
+            return
         parts = living(self._parts)
         notice_ns = max((part.notice_ns for part in parts), default=0)
         start_ns = now_ns() + notice_ns
         command = {"do": "level", "level": asdict(level), "start_ns": start_ns}
         command["offset_ns"] = start_ns - self._run.clock_ns
         self._recorder.send(**command)
-        for part in self._parts:
-            part.counts = (0, 0, 0)
         deal(parts, 0, _shares(parts), **command)
         handled = 0
         while any(part.level_done < level.index for part in living(parts)):
             self._listen()
             handled = self._heed_signals(handled)
+            self._heed_cost()
             self._notice_losses()
             self._progress(self._seen(level, start_ns))
         if not living(self._parts):
@@ -143,6 +151,19 @@ class Supervisor:
             self._interrupt("stopped by the user" + (", requests in flight were cut" if again else ""))
             self._tell("stop" if again else "drain")
         return self._signals
+
+    def _heed_cost(self) -> None:
+        """Lets the parts send as long as there is money; once there is none, what is in flight may finish."""
+        if not self._guard:
+            return
+        ledgers = [part.ledger for part in (self._recorder, *self._parts)]
+        self._guard.see(ledgers, now_ns() - self._run.clock_ns)
+        if not self._guard.over:
+            self._guard.allow(self._parts)
+        elif not self._outcome.interrupted:
+            self._outcome.notes.append(self._guard.words)
+            self._outcome.interrupted = True
+            self._tell("drain")
 
     def _notice_losses(self) -> None:
         """Notes whoever is gone without having been told to; a run without a recorder is over."""

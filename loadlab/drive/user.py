@@ -13,11 +13,14 @@ from locust.user.task import DefaultTaskSet
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Exchange, Level, Request
 from loadlab.core.units import NS_PER_S
+from loadlab.drive.admission import Admission
 from loadlab.drive.driver import Driver
 from loadlab.drive.plain import driver_for
 from loadlab.drive.punctual import Waiter
 from loadlab.shapes import arrivals, schedule_seed
 from loadlab.workloads import Prompts, Workload
+
+_POLL_S = 0.02
 
 
 class StreamUser(User):  # type: ignore[misc]
@@ -49,9 +52,18 @@ class StreamUser(User):  # type: ignore[misc]
         """Sends and waits for the whole answer. Raises StopUser once the level is over."""
         planned_ns, self._planned_ns = self._planned_ns, None
         admission = self.driver.admission
-        if planned_ns is None and admission and not admission.open:
-            raise StopUser
+        if planned_ns is None and admission:
+            self._await_leave(admission)
+            if not admission.open:
+                raise StopUser
         return self.driver.send(request, planned_ns)
+
+    def _await_leave(self, admission: Admission) -> None:
+        """Waits while a cap on the rate or the spend guard holds requests back."""
+        if admission.gap_ns:
+            gevent.sleep(max(0.0, (admission.next_slot() - now_ns()) / NS_PER_S))
+        while admission.paused and admission.open:
+            gevent.sleep(_POLL_S)
 
     def start(self, group: Group) -> gevent.Greenlet:
         """Locust's way of starting a user; in an open loop the one user it starts dispatches arrivals."""
@@ -91,6 +103,7 @@ class StreamUser(User):  # type: ignore[misc]
                     continue
                 due = admission.started_ns + offset
                 clock.until(due)
+                self._await_leave(admission)
                 if not admission.open:
                     break
                 visitors.spawn(self._visit, due)

@@ -46,6 +46,8 @@ class Worker:
         self._health = Health(f"worker{index}", link.read)
         self._index, self._count = index, count
         self._timeout_s = run.timeout_s
+        self._max_rate = run.max_rate
+        self._allowed: int | None = None
         self._driver = Driver(
             run.endpoint,
             self._sink,
@@ -89,12 +91,23 @@ class Worker:
             level.link_exception(self._broke)
         elif message["do"] == "drain" and self._driver.admission:
             self._driver.admission.drain()
+        elif message["do"] == "allow":
+            self._allow(message["done"])
         elif message["do"] == "stop":
             self._cut()
+
+    def _allow(self, done: int) -> None:
+        """How many requests of a level may be done before the spend guard is asked again."""
+        self._allowed = done
+        if self._driver.admission:
+            self._driver.admission.allowed = done
 
     def _run_level(self, level: Level, start_ns: int) -> None:
         share = share_of(level.requests, self._index, self._count)
         admission = Admission(level, start_ns, share)
+        admission.allowed = self._allowed
+        if self._max_rate and level.rate is None:
+            admission.gap_ns = round(NS_PER_S * self._count / self._max_rate)
         self._driver.enter(admission)
         # A collection of the whole heap takes longer than a token: none while the level runs.
         gc.collect()

@@ -41,6 +41,8 @@ class Recorder:
         self._run, self._store = run, database
         self._dialect = dialects.get(run.endpoint.dialect)
         self._meter = pricing.Meter(run.price) if run.price and run.price.kind == "token" else None
+        # For the spend guard: requests priced, their cost, those of unknown cost, the dearest one.
+        self.ledger = [0, 0, 0, 0]
         self._results: list[Result] = []
         self._readings: list[Reading] = []
         # One thread: SQL never blocks the loop, and writes keep their order.
@@ -133,7 +135,15 @@ class Recorder:
         if self._meter:
             sent_ns = result.planned_ns if result.sent_ns is None else result.sent_ns
             at_ns = sent_ns - self._run.clock_ns + self._run.started_at_ns
-            result.cost_nano_usd = self._meter.billed_nano_usd(result, pricing.Use.of(result), at_ns)
+            cost = self._meter.billed_nano_usd(result, pricing.Use.of(result), at_ns)
+            result.cost_nano_usd = cost
+            settled, spent, unknown, dearest = self.ledger
+            self.ledger = [
+                settled + 1,
+                spent + (cost or 0),
+                unknown + (cost is None),
+                max(dearest, cost or 0),
+            ]
         return result
 
 
@@ -232,6 +242,7 @@ async def _report(recorder: Recorder, control: Control) -> None:
                 "written": recorder.written,
                 "failed": recorder.failed,
                 "output_tokens": recorder.output_tokens,
+                "ledger": recorder.ledger,
             }
         )
         await asyncio.sleep(FLUSH_S)
