@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from loadlab.cli.output import emit_json, say
+from loadlab.core.errors import UsageError
 from loadlab.core.units import NS_PER_S, parse_duration
 
 _DELAYS = "a length, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEAN:CV or gamma:MEAN:CV"
@@ -34,6 +35,27 @@ def serve(
     ] = 0.0,
     fail_rate: Annotated[float, typer.Option(help="sim: share of requests answered with status 500.")] = 0.0,
     seed: Annotated[int, typer.Option(help="sim: seed of timing and failures; tiny: of its weights.")] = 0,
+    hardware: Annotated[
+        str | None,
+        typer.Option(help="sim: times of this hardware, not of --ttft and --itl; a name or FILE.toml."),
+    ] = None,
+    simulates: Annotated[
+        str | None, typer.Option(help="sim with --hardware: the model. Default llama-8b.")
+    ] = None,
+    tensor_parallel: Annotated[
+        int, typer.Option(help="sim with --hardware: so many devices share the model.")
+    ] = 1,
+    noise: Annotated[float, typer.Option(help="sim with --hardware: variation of step times.")] = 0.0,
+    acceptance: Annotated[
+        float, typer.Option(help="sim with --hardware: chance that a drafted token is right.")
+    ] = 0.7,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sim with --hardware, repeatable: error:503:0.02, cut:0.01, stall:0.001:500ms, limit:10 "
+            "or cold:20s."
+        ),
+    ] = None,
     api_key_env: Annotated[
         str | None, typer.Option(help="NAME of the environment variable that holds the API key.")
     ] = None,
@@ -42,6 +64,7 @@ def serve(
     """Serve a real small model, or a simulated one of known timing, over an OpenAI-compatible API."""
     from loadlab.server import serving
     from loadlab.server.settings import Settings
+    from loadlab.server.simulated import DEFAULT_MODEL, Simulated
     from loadlab.server.timing import Timing, parse_delay, with_jitter
 
     def announce(ready: serving.Ready) -> None:
@@ -49,6 +72,13 @@ def serve(
         if json:
             emit_json(ready.document())
 
+    simulated = None
+    if hardware:
+        simulated = Simulated(
+            hardware, simulates or DEFAULT_MODEL, tensor_parallel, acceptance, noise, tuple(fault or ())
+        )
+    elif simulates or fault:
+        raise UsageError("--simulates and --fault need --hardware; `loadlab hardware` lists what there is.")
     settings = Settings(
         engine=engine,
         model=model,
@@ -65,6 +95,7 @@ def serve(
             round(parse_duration(itl_per_stream) * NS_PER_S),
         ),
         fail_rate=fail_rate,
+        simulated=simulated,
         seed=seed,
         api_key_env=api_key_env,
     )

@@ -21,6 +21,8 @@ from loadlab.server.engine import Options
 from loadlab.server.job import Engine
 from loadlab.server.settings import Settings
 from loadlab.server.sim import SimEngine
+from loadlab.server.simulated import Simulated, switches_of
+from loadlab.server.step_engine import StepEngine
 from loadlab.server.torch_engine import TorchEngine
 
 _STOP_GRACE_S = 1.0
@@ -68,6 +70,8 @@ def _bind_error(host: str, port: int, error: OSError) -> UsageError:
 
 def build_engine(settings: Settings) -> Engine:
     """The engine asked for, not yet started."""
+    if settings.simulated:
+        return _simulated(settings, settings.simulated)
     if settings.resolved_engine() == "sim":
         return SimEngine(
             settings.resolved_model(),
@@ -88,6 +92,12 @@ def build_engine(settings: Settings) -> Engine:
             seed=settings.seed,
         )
     )
+
+
+def _simulated(settings: Settings, simulated: Simulated) -> Engine:
+    switches = switches_of(settings.max_num_seqs, settings.max_num_batched_tokens)
+    deployment = simulated.deployment(switches, context=settings.context)
+    return StepEngine(settings.resolved_model(), deployment, seed=settings.seed)
 
 
 async def _serve(settings: Settings, sock: socket.socket, on_ready: Callable[[Ready], None]) -> None:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Literal
 
 from loadlab.core.errors import UnknownNameError, UsageError
+from loadlab.server.simulated import Simulated
 from loadlab.server.timing import Timing
 
 TORCH_MODELS = ("smollm2-135m", "tiny")
@@ -31,15 +32,19 @@ class Settings:
     context: int = 0
     timing: Timing = field(default_factory=Timing)
     fail_rate: float = 0.0
+    simulated: Simulated | None = None
     seed: int = 0
     api_key_env: str | None = None
 
     def resolved_engine(self) -> str:
         """The engine asked for, or the one that serves the model asked for."""
-        return self.engine or ("sim" if "sim" in (self.model or "") else "torch")
+        simulated = self.simulated or "sim" in (self.model or "")
+        return self.engine or ("sim" if simulated else "torch")
 
     def resolved_model(self) -> str:
         """The model asked for, or the engine's usual one."""
+        if self.model is None and self.simulated:
+            return self.simulated.served_name
         return self.model or ("sim" if self.resolved_engine() == "sim" else TORCH_MODELS[0])
 
     def api_key(self) -> str | None:
@@ -64,6 +69,8 @@ class Settings:
         engine, model = self.resolved_engine(), self.resolved_model()
         if engine not in ("torch", "sim"):
             raise UnknownNameError("engine", engine, ("torch", "sim"))
+        if self.simulated and engine != "sim":
+            raise UsageError(f"--hardware {self.simulated.hardware} is simulated; it goes with --engine sim.")
         if engine == "sim":
             if "sim" not in model:
                 raise UsageError(f"--model {model}: the sim engine only serves names with 'sim' in them.")
