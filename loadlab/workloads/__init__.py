@@ -10,11 +10,22 @@ from itertools import islice
 from typing import Protocol
 
 from loadlab.core.nouns import Request
+from loadlab.workloads.patterns import Copying, LongAmongShort, Repeats, SharedPrefix
 from loadlab.workloads.prompts import Prompts
 from loadlab.workloads.replay import Replay
 from loadlab.workloads.synthetic import Synthetic
 
-__all__ = ["Prompts", "Replay", "Synthetic", "Workload", "share"]
+__all__ = [
+    "Copying",
+    "LongAmongShort",
+    "Prompts",
+    "Repeats",
+    "Replay",
+    "SharedPrefix",
+    "Synthetic",
+    "Workload",
+    "share",
+]
 
 
 class Workload(Protocol):
