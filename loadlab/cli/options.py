@@ -71,6 +71,28 @@ Processes = Annotated[int, typer.Option(help="Load worker processes; one core ea
 PriceName = Annotated[
     str | None, typer.Option("--price", help="Price to use: a name of docs/prices.md, or like 2.50/h.")
 ]
+Slo = Annotated[
+    str | None,
+    typer.Option(
+        help="Limits that each request must keep, such as ttft_ms=500,tpot_ms=50. Default: [slo].",
+        metavar="LIMITS",
+    ),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop sending once so many USD are spent. Required where a vendor bills, unless --yes.",
+        metavar="USD",
+    ),
+]
+MaxRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Most requests per second. Default: 20 for a host that is not this machine, else no limit.",
+        metavar="PER_S",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Run against a vendor that bills, without a cap.")]
 Label = Annotated[str, typer.Option(help="Free words to find the run by.")]
 MetricsUrl = Annotated[
     str | None,

@@ -57,6 +57,10 @@ def run(
     client_key: options.ClientKey = None,
     insecure: options.Insecure = False,
     price: options.PriceName = None,
+    slo: options.Slo = None,
+    max_cost: options.MaxCost = None,
+    max_rate: options.MaxRate = None,
+    yes: options.Yes = False,
     label: options.Label = "",
     metrics_url: options.MetricsUrl = None,
     gpu_url: options.GpuUrl = None,
@@ -74,6 +78,7 @@ def run(
     Records every request and prints the summary.
     """
     from loadlab import dialects, pricing
+    from loadlab.cli import spend
     from loadlab.drive import preflight, spec
     from loadlab.wire.auth import auth_headers
 
@@ -120,10 +125,12 @@ def run(
         processes=processes,
         price=cost,
         unpriced=unpriced,
+        terms=pricing.terms(slo=slo),
         label=label,
         metrics_url=metrics_page(metrics_url, where.url),
         **gpu_source(gpu_url, gpu_token_env, gpus),
     )
+    asked = spend.guarded(asked, max_cost, max_rate, yes)
     place = config.store_url(db)
     if hosts is None and (collect or allow_remote):
         raise UsageError("--collect and --allow-remote are about other hosts; give --hosts N too.")
