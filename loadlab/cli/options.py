@@ -22,7 +22,10 @@ Url = Annotated[str | None, typer.Option(help="Base URL of the endpoint, such as
 Model = Annotated[
     str | None, typer.Option(help="Model to ask for. Default: the only one the endpoint lists.")
 ]
-Dialect = Annotated[str | None, typer.Option(help="Wire language: openai-chat or openai-completions.")]
+Dialect = Annotated[
+    str | None,
+    typer.Option(help="Wire language, a name of docs/dialects.md. Default: the target's, else openai-chat."),
+]
 KeyEnv = Annotated[str | None, typer.Option(help="Environment variable holding the API key.", metavar="NAME")]
 Users = Annotated[
     str | None,

@@ -168,19 +168,23 @@ def seconds(text: str | None) -> float | None:
 
 
 def endpoint(url: str | None, target: str | None) -> Endpoint:
-    """The endpoint that --target or --url names."""
+    """The endpoint that --target or --url names; `override` makes it whole."""
+    from loadlab.dialects import profiles
+
     if url and target:
         raise UsageError("--url and --target exclude each other; put the URL into the target or drop one.")
     if target:
-        return config.target(target)
+        return profiles.target(target)
     if url:
-        return Endpoint(url=url, model="", name=urlsplit(url).netloc.rpartition("@")[2] or url)
+        return Endpoint(url=url, model="", dialect="", name=urlsplit(url).netloc.rpartition("@")[2] or url)
     raise UsageError("where to? give --url http://127.0.0.1:8000/v1 or --target NAME of loadlab.toml.")
 
 
 def override(where: Endpoint, **flags: Any) -> Endpoint:
-    """The endpoint with what flags say instead of the file."""
-    return replace(where, **{name: value for name, value in flags.items() if value})
+    """The endpoint with what flags say instead of the file, and what its profile adds."""
+    from loadlab.dialects import profiles
+
+    return profiles.resolve(replace(where, **{name: value for name, value in flags.items() if value}))
 
 
 def load_hosts(count: int, bind: str, allow_remote: bool, collect: bool, place: str) -> Hosts:

@@ -24,7 +24,7 @@ from loadlab.core.nouns import Endpoint
 DEFAULT_STORE_URL = "sqlite:///loadlab.db"
 _TARGET_KEYS = {
     "url", "model", "dialect", "api_key_env", "price", "labels", "ca_file", "client_cert",
-    "client_key", "insecure",
+    "client_key", "insecure", "profile", "params", "auth", "headers", "fields", "body", "stream",
 }  # fmt: skip
 
 
@@ -55,7 +55,10 @@ def store_url(option: str | None, config: Mapping[str, Any] | None = None) -> st
 
 
 def target(name: str, config: Mapping[str, Any] | None = None) -> Endpoint:
-    """The endpoint under [targets.<name>]. Raises UnknownNameError or UsageError."""
+    """The endpoint under [targets.<name>]. Raises UnknownNameError or UsageError.
+
+    Without a `dialect` of its own it has none yet, and with a `profile` perhaps no URL.
+    """
     targets = (load() if config is None else config).get("targets", {})
     if name not in targets:
         raise UnknownNameError("target", name, targets)
@@ -65,6 +68,7 @@ def target(name: str, config: Mapping[str, Any] | None = None) -> Endpoint:
             f"loadlab.toml: [targets.{name}] has unknown key '{strange[0]}'. "
             f"Known: {', '.join(sorted(_TARGET_KEYS))}."
         )
-    if "url" not in entry:
-        raise UsageError(f"loadlab.toml: [targets.{name}] has no url.")
-    return Endpoint(name=name, model=entry.pop("model", ""), auth_env=entry.pop("api_key_env", None), **entry)
+    if "url" not in entry and "profile" not in entry:
+        raise UsageError(f"loadlab.toml: [targets.{name}] has neither a url nor a profile.")
+    unsaid = {"url": "", "model": "", "dialect": ""}
+    return Endpoint(name=name, auth_env=entry.pop("api_key_env", None), **{**unsaid, **entry})

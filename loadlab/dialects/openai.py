@@ -15,6 +15,7 @@ import orjson
 
 from loadlab.core.nouns import Endpoint, Request
 from loadlab.dialects import Call, Decoder, Delta
+from loadlab.dialects.calls import post
 from loadlab.dialects.sse import SseDecoder
 
 
@@ -40,9 +41,7 @@ class OpenAI:
             body["seed"] = request.seed
         if request.ignore_eos:
             body["ignore_eos"] = True
-        accept = "text/event-stream" if request.stream else "application/json"
-        headers = {"Content-Type": "application/json", "Accept": accept}
-        return Call("POST", base_url(endpoint.url) + self.path, headers, orjson.dumps(body))
+        return post(endpoint, self.path, body, prefix="/v1", stream=request.stream)
 
     def decoder(self, content_type: str) -> Decoder:
         """Reads an event stream as it comes, anything else as one JSON document at its end."""

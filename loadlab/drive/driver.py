@@ -12,6 +12,7 @@ from gevent.lock import Semaphore
 from loadlab import __version__, dialects
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Endpoint, Exchange, Request, Timeouts
+from loadlab.dialects import Call
 from loadlab.drive.admission import Admission, share_of
 from loadlab.wire.auth import auth_headers
 from loadlab.wire.client import Client
@@ -70,12 +71,22 @@ class Driver:
     def send(self, request: Request, planned_ns: int | None) -> Exchange:
         """Sends `request`, due at `planned_ns` (now, when None), and returns its finished exchange."""
         exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)
+        request = request if self.endpoint.stream else replace(request, stream=False)
         try:
             with self._place(exchange):
-                self.client.send(self.dialect.encode(self.endpoint, request), exchange, self._timeouts)
+                self._carry_out(self.dialect.encode(self.endpoint, request), exchange)
         finally:
             self._end(exchange)
         return exchange
+
+    def _carry_out(self, call: Call, exchange: Exchange) -> None:
+        if call.messages:
+            over = call.last
+            self.client.talk(
+                call, call.messages, exchange, self._timeouts, lambda message: any(m in message for m in over)
+            )
+        else:
+            self.client.send(call, exchange, self._timeouts)
 
     @contextmanager
     def _place(self, exchange: Exchange) -> Iterator[None]:

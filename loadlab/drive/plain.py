@@ -16,6 +16,7 @@ from loadlab import dialects
 from loadlab.core.errors import LoadlabError, UsageError
 from loadlab.core.nouns import Endpoint, Exchange, Result, Timeouts
 from loadlab.core.units import NS_PER_MS, NS_PER_S, parse_duration
+from loadlab.dialects import profiles
 from loadlab.drive import preflight
 from loadlab.drive.driver import Driver
 from loadlab.recorder.decode import decode
@@ -64,6 +65,7 @@ def _plain_driver(environment: Any, user: StreamUser) -> Driver:
     endpoint = Endpoint(
         url=user.host, model=options.model, name=user.host, dialect=user.dialect, auth_env=options.api_key_env
     )
+    endpoint = profiles.resolve(endpoint)
     endpoint = preflight.check(endpoint, auth_headers(endpoint))
     return Driver(
         endpoint,

@@ -1,31 +1,26 @@
 """Before any load: is the endpoint there, does it accept us, does it know the model? Plain urllib.
 
-Asks GET <base>/models, which costs nothing. Where a server does not offer that, the pre-flight only proves
-that something answers HTTP there.
+Asks GET <base>/models, which costs nothing. Where that cannot vouch for the model, or there is a key to be
+refused, one short request is sent as the load would send it, and its answer is read.
 """
 
 from __future__ import annotations
 
 import difflib
-import http.client
+import io
 import json
-import socket
-import ssl
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import wave
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from loadlab import dialects
 from loadlab.core.errors import TargetError, UsageError
 from loadlab.core.nouns import Endpoint, Request
-from loadlab.dialects.openai import base_url
-from loadlab.wire.route import Origin, proxy_for
-from loadlab.wire.trust import Trust
+from loadlab.dialects import Call
+from loadlab.dialects.calls import address
+from loadlab.drive.ask import Answer, TimeoutTargetError, ask
 
-TIMEOUT_S = 10.0
+_PROBE_TOKENS = 16  # OpenAI's responses take no smaller cap
 
 
 def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
@@ -41,13 +36,13 @@ def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
         )
     if parts.username or parts.password:
         raise UsageError("the URL carries a user or password; give the key by --api-key-env NAME instead.")
-    status, body = _ask(endpoint, "GET", base_url(endpoint.url) + "/models", headers)
-    if status in (401, 403):
-        raise TargetError(f"{endpoint.url} refused the key (HTTP {status}); set it with --api-key-env NAME.")
-    models = _models(body) if status == 200 else []
+    answer = ask(endpoint, "GET", address(endpoint, "/models", "/v1"), headers)
+    if answer.status in (401, 403) and not endpoint.auth_env:
+        raise TargetError(f"{endpoint.url} wants a key (HTTP {answer.status}); give --api-key-env NAME.")
+    models = _models(answer.body) if answer.status == 200 else []
     if not endpoint.model:
-        return replace(endpoint, model=_only(models, endpoint))
-    if models and endpoint.model not in models:
+        endpoint = replace(endpoint, model=_only(models, endpoint))
+    if endpoint.model not in models or endpoint.auth_env:
         _probe(endpoint, headers, models)
     return endpoint
 
@@ -60,63 +55,67 @@ def _only(models: list[str], endpoint: Endpoint) -> str:
 
 
 def _probe(endpoint: Endpoint, headers: dict[str, str], models: list[str]) -> None:
-    """One real request for a model that is not listed: some servers answer to any name."""
-    call = dialects.get(endpoint.dialect).encode(endpoint, Request(prompt="Hi", max_tokens=1, stream=False))
-    status, body = _ask(endpoint, call.method, call.url, {**call.headers, **headers}, call.body)
-    if status < 400:
+    """One real request. What a busy server says (429, 5xx, silence) is for the run to measure."""
+    dialect = dialects.get(endpoint.dialect)
+    asked = Request(prompt="Hi", max_tokens=_PROBE_TOKENS, stream=endpoint.stream, audio=_silence())
+    call = dialect.encode(endpoint, asked)
+    if call.messages:
         return
-    near = difflib.get_close_matches(endpoint.model, models, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise TargetError(
-        f"{endpoint.url} does not serve model '{endpoint.model}' (HTTP {status}: {_words(body)}); {hint}"
-        f"It offers: {', '.join(models)}."
-    )
-
-
-def _ask(
-    endpoint: Endpoint, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
-) -> tuple[int, bytes]:
-    """Status and body, over the way and with the trust that the load will have."""
-    parts = urlsplit(url)
     try:
-        with _opener(endpoint, url).open(
-            urllib.request.Request(url, body, dict(headers), method=method), timeout=TIMEOUT_S
-        ) as response:
-            return response.status, response.read(1 << 20)
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read(1 << 20)
-    except urllib.error.URLError as error:
-        raise TargetError(_why(parts.netloc, parts.hostname or "", error.reason)) from error
-    except (http.client.HTTPException, OSError) as error:
-        raise TargetError(_why(parts.netloc, parts.hostname or "", error)) from error
+        answer = ask(endpoint, call.method, call.url, {**call.headers, **headers}, call.body)
+    except TimeoutTargetError:
+        return
+    if answer.status == 429 or answer.status >= 500:
+        return
+    if answer.status >= 300:
+        raise TargetError(_refusal(endpoint, call, answer, models))
+    streams = asked.stream and call != dialect.encode(endpoint, replace(asked, stream=False))
+    _read(endpoint, answer, streams=streams)
 
 
-def _opener(endpoint: Endpoint, url: str) -> urllib.request.OpenerDirector:
-    origin = Origin.of(urlsplit(url))
-    handlers: list[urllib.request.BaseHandler] = []
-    if proxy_for(origin) is None:
-        handlers.append(urllib.request.ProxyHandler({}))
-    if origin.scheme == "https":
-        handlers.append(urllib.request.HTTPSHandler(context=Trust.of(endpoint).context()))
-    return urllib.request.build_opener(*handlers)
+def _refusal(endpoint: Endpoint, call: Call, answer: Answer, models: list[str]) -> str:
+    """What a refused request means, and what to change."""
+    said = f"HTTP {answer.status}: {_words(endpoint, answer)}"
+    place = f"[targets.{endpoint.name}] of loadlab.toml"
+    lower = said.lower()
+    if answer.status in (401, 403):
+        where = f"${endpoint.auth_env}" if endpoint.auth_env else "--api-key-env NAME"
+        return f"{endpoint.url} refused the key ({said}); check {where}."
+    if models and endpoint.model not in models:
+        near = difflib.get_close_matches(endpoint.model, models, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        offered = f"It offers: {', '.join(models)}."
+        return f"{endpoint.url} does not serve model '{endpoint.model}' ({said}); {hint}{offered}"
+    if "max_completion_tokens" in lower:
+        return f'{said}; give fields = {{ max_tokens = "max_completion_tokens" }} in {place}.'
+    if "temperature" in lower:
+        return (
+            f"model '{endpoint.model}' refuses a temperature ({said}); "
+            f'give fields = {{ temperature = "" }} in {place}.'
+        )
+    if "model" in lower and answer.status in (400, 404):
+        return f"{endpoint.url} does not serve model '{endpoint.model}' ({said}); give --model NAME."
+    if answer.status in (404, 405):
+        return f"there is no {endpoint.dialect} at {call.url} ({said}); check --url and --dialect."
+    return f"{endpoint.url} refused a first request ({said}); the words say what to change."
 
 
-def _why(place: str, host: str, reason: object) -> str:
-    """What stands between us and the endpoint, and what to look at."""
-    match reason:
-        case ssl.SSLError():
-            return f"TLS with {place} failed: {reason}; --ca-file names a private authority."
-        case socket.gaierror():
-            return f"host name '{host}' cannot be resolved; check the URL."
-        case TimeoutError():
-            return f"{place} did not answer within {TIMEOUT_S:g} s; is the server up?"
-        case http.client.HTTPException():
-            return f"{place} does not speak HTTP ({reason!r}); check the URL."
-        case OSError():
-            return f"{place} cannot be reached ({reason.strerror or reason}); is the server up?"
-        case _:
-            return f"{place} cannot be reached ({reason})."
+def _read(endpoint: Endpoint, answer: Answer, *, streams: bool) -> None:
+    """Reads an answer as the recorder will. Raises TargetError for one that is not what was asked for."""
+    decoder = dialects.get(endpoint.dialect).decoder(answer.kind)
+    try:
+        seen = [*decoder.feed(answer.body), *decoder.close()]
+    except ValueError as error:
+        raise TargetError(
+            f"{endpoint.url} does not answer in {endpoint.dialect} ({error}); check --url and --dialect."
+        ) from error
+    if decoder.error:
+        raise TargetError(f"{endpoint.url} answered with an error: {decoder.error}")
+    if streams and not seen and "json" in answer.kind and "ndjson" not in answer.kind:
+        raise TargetError(
+            f"{endpoint.url} does not stream: it answered in one piece, so there is no first token to time; "
+            f"give stream = false in [targets.{endpoint.name}] of loadlab.toml to measure whole answers."
+        )
 
 
 def _models(body: bytes) -> list[str]:
@@ -126,9 +125,23 @@ def _models(body: bytes) -> list[str]:
         return []
 
 
-def _words(body: bytes) -> str:
+def _words(endpoint: Endpoint, answer: Answer) -> str:
+    """The server's own words, as its language has them, or the beginning of what it sent."""
+    decoder = dialects.get(endpoint.dialect).decoder("application/json")
     try:
-        document: Any = json.loads(body)
-        return str(document["error"]["message"])[:200]
-    except (ValueError, KeyError, TypeError):
-        return body.decode("utf-8", "replace")[:200]
+        decoder.feed(answer.body)
+        decoder.close()
+    except ValueError:
+        pass
+    return (decoder.error or answer.body.decode("utf-8", "replace"))[:200]
+
+
+def _silence() -> bytes:
+    """A second of it as a WAV file, for languages that want to hear something."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(32_000))
+    return file.getvalue()

@@ -24,4 +24,5 @@ def auth_headers(endpoint: Endpoint) -> dict[str, str]:
             f"the key in the environment variable {endpoint.auth_env} has characters that no HTTP header "
             f"can carry ({len(secret)} characters, not shown); export it again, without line ends inside."
         )
-    return {"Authorization": f"Bearer {secret}"}
+    name, _, form = endpoint.auth.partition(":")
+    return {name.strip(): form.strip().replace("{key}", secret)}

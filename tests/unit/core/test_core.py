@@ -37,7 +37,7 @@ def test_every_error_of_the_tree_has_an_exit_code_of_the_table() -> None:
 
 
 def test_names_carry_their_unit() -> None:
-    known = re.compile(r"(_ms|_per_s|_rate|usd|usd_per_mtok_\w+)$")
+    known = re.compile(r"(_ms|_per_s|_rate|usd|usd_per_mtok_\w+|_percent|_w|_j|j_per_output_token)$")
     assert [name for name in METRICS if not known.search(name)] == []
 
 
@@ -61,14 +61,14 @@ def test_a_target_of_the_nearest_file(tmp_path: Path) -> None:
     below = tmp_path / "below"
     below.mkdir()
     assert config.target("a", config.load(below)) == Endpoint(
-        "http://h/v1", "m", "a", auth_env="KEY", price="cpu-hour"
+        "http://h/v1", "m", "a", dialect="", auth_env="KEY", price="cpu-hour"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[targets.local]\nmodel = 'm'", "has no url"),
+        ("[targets.local]\nmodel = 'm'", "neither a url nor a profile"),
         ("[targets.local]\nurl = 'x'\napi_key = 'secret'", "unknown key 'api_key'"),
         ("[targets.locla]\nurl = 'x'", "did you mean 'locla'"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from loadlab.core.errors import UsageError
@@ -38,3 +40,17 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(
     with pytest.raises(UsageError, match="TEST_KEY has characters") as refused:
         auth_headers(ENDPOINT)
     assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "header"),
+    [
+        ("x-api-key: {key}", {"x-api-key": "sk-1"}),
+        ("Authorization: Token {key}", {"Authorization": "Token sk-1"}),
+    ],
+)
+def test_the_header_is_the_vendors(
+    form: str, header: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", "sk-1")
+    assert auth_headers(replace(ENDPOINT, auth=form)) == header
