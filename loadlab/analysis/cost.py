@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from loadlab import pricing
-from loadlab.analysis.energy import level_energy_j
 from loadlab.analysis.nouns import Stored
 from loadlab.analysis.percentiles import Sample
 from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
@@ -32,9 +31,16 @@ KEYS = (*_MONEY, "energy_usd", "co2e_kg", "devices", "duty_cycle", "basis", "rem
 
 
 def level_cost(
-    stored: Stored, every: pd.DataFrame, readings: pd.DataFrame | None, window_s: float | None
+    stored: Stored,
+    every: pd.DataFrame,
+    readings: pd.DataFrame | None,
+    window_s: float | None,
+    joule: float | None = None,
 ) -> dict[str, Any]:
-    """The cost of a level under the keys of `KEYS`, from all its requests; unknown is None."""
+    """The cost of a level under the keys of `KEYS`, from all its requests; unknown is None.
+
+    `readings` are those of the level, `joule` the energy of its window.
+    """
     terms, remarks = stored.spec.terms, list[str]()
     measured = every[~flag(every, "warmup")]
     seen = devices_at_work(readings)
@@ -46,7 +52,7 @@ def level_cost(
     else:
         found |= _by_the_hour(stored.price, terms, every, measured, window_s, seen)
     found |= _per_mtok(found["usd"], found["duty_cycle"] or 1.0, terms, measured, remarks)
-    found |= _energy(terms, measured, readings, remarks)
+    found |= _energy(terms, joule, remarks)
     return {**found, "remarks": remarks}
 
 
@@ -218,24 +224,13 @@ def _total(answered: pd.DataFrame, name: str) -> float | None:
     return None if np.isnan(values).all() else float(np.nansum(values))
 
 
-def _energy(
-    terms: Terms, measured: pd.DataFrame, readings: pd.DataFrame | None, remarks: list[str]
-) -> dict[str, float | None]:
+def _energy(terms: Terms, joule: float | None, remarks: list[str]) -> dict[str, float | None]:
     """Energy in money and carbon, where a tariff or a grid intensity was given and power was measured."""
     if terms.usd_per_kwh is None and terms.g_co2e_per_kwh is None:
         return {}
-    joule, reasons = _joule(measured, readings)
-    remarks.extend(reasons)
     if joule is None:
         remarks.append("a tariff or grid intensity without measured power gives no energy cost")
     return {"energy_usd": pricing.energy_usd(joule, terms), "co2e_kg": pricing.kg_co2e(joule, terms)}
-
-
-def _joule(measured: pd.DataFrame, readings: pd.DataFrame | None) -> tuple[float | None, list[str]]:
-    done = column(measured, "done_ns")
-    if readings is None or readings.empty or not np.isfinite(done).any():
-        return None, []
-    return level_energy_j(readings, int(column(measured, "planned_ns").min()), int(np.nanmax(done)))
 
 
 def _rates(price: Price) -> list[str]:

@@ -17,7 +17,11 @@ STATS = ("mean", *LEVELS)
 _LATENCIES = {f"{metric}_{stat}": (metric, stat) for metric in (*REQUEST_METRICS, "itl_ms") for stat in STATS}
 _RATES = ("requests_per_s", "output_tokens_per_s", "total_tokens_per_s")
 _COSTS = ("usd", "usd_per_mtok_output", "usd_per_mtok_blended")
-_NUMERIC = ("users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, "interactivity_tok_s")
+_HARDWARE = (
+    "gpu_utilisation_percent", "gpu_power_w", "j_per_output_token", "output_tokens_per_j",
+    "kv_cache_max_percent",
+)  # fmt: skip
+_NUMERIC = ("users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, *_HARDWARE, "interactivity_tok_s")
 COLUMNS = ("level", "offered", "n", *_NUMERIC, "verdict", "unstable", "dominated")
 
 
@@ -45,6 +49,7 @@ def _row(level: LevelSummary) -> dict[str, Any]:
         "error_rate": 100 * level.requests["failed"] / sent if sent else None,
         **{name: level.rates[name] for name in _RATES},
         **{name: level.cost[name] for name in _COSTS},
+        **{name: level.hardware.get(name) for name in _HARDWARE},
         "interactivity_tok_s": 1000 / tpot if tpot else None,
         "verdict": level.verdict,
         "unstable": level.unstable,

@@ -63,7 +63,8 @@ class LevelSummary:
     prompt tokens. `generator`: its own health, worst device.
     `achieved_per_s`: sends per second, None below two sends. `examples`: one error detail per kind.
     `lengths`: answers that reached their max_tokens, those that did not, those beyond it. `accuracy`: the
-    client's expected error at this load (ms) and its basis in words.
+    client's expected error at this load (ms) and its basis in words. `hardware`: what GPUs and server did,
+    under the keys of `loadlab.analysis.attribution`.
     """
 
     index: int
@@ -84,6 +85,7 @@ class LevelSummary:
     lengths: Mapping[str, int] = field(default_factory=dict)
     signs: Signs = Signs()
     accuracy: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

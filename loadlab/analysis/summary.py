@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from loadlab.analysis.accuracy import expected_error
+from loadlab.analysis.attribution import idle_power_w, level_hardware
 from loadlab.analysis.cost import level_cost
 from loadlab.analysis.generator_rules import QUEUED_MS
 from loadlab.analysis.notes import notes_of
@@ -39,7 +40,8 @@ def summarise(
     """
     rows = [row for row in levels.sort_values("level").to_dict("records") if _began(row, requests)]
     counted = gaps[flag(gaps, "ok") & ~flag(gaps, "warmup")]
-    measured = (_level(stored, row, requests, counted, readings) for row in rows)
+    idle = idle_power_w(readings, levels["started_ns"].min())
+    measured = (_level(stored, row, requests, counted, readings, idle) for row in rows)
     done = tuple(judge(_with_accuracy(level, stored, calibration)) for level in measured)
     verdict, reasons = judge_run(stored, done)
     run = {
@@ -67,6 +69,7 @@ def _level(
     requests: pd.DataFrame,
     gaps: pd.DataFrame,
     readings: pd.DataFrame | None,
+    idle: tuple[float | None, list[str]],
 ) -> LevelSummary:
     index = int(row["level"])
     every = requests[requests["level"] == index]
@@ -74,13 +77,14 @@ def _level(
     answered = measured[ok(measured)]
     window_s = _window_s(measured)
     asked = _asked(stored, row)
+    hardware = level_hardware(readings, _window_ns(measured), _total(answered, "output_tokens"), idle)
     return LevelSummary(
         index=index,
         offered=asked.offered,
         requests=_counts(measured, answered, warmup=len(every) - len(measured)),
         metrics=_metrics(measured, answered, column(gaps, "itl_ms")[column(gaps, "level") == index]),
         rates=_rates(answered, window_s),
-        cost=level_cost(stored, every, _during(readings, row), window_s),
+        cost=level_cost(stored, every, _during(readings, row), window_s, hardware["energy_j"]),
         window_s=window_s,
         finished=_known(row["finished_ns"]) is not None,
         achieved_per_s=_achieved_per_s(measured),
@@ -90,6 +94,7 @@ def _level(
         examples=_examples(measured),
         lengths=_lengths(answered),
         signs=_signs(stored, row, asked, every, window_s),
+        hardware=hardware,
     )
 
 
@@ -134,12 +139,18 @@ def _metrics(measured: pd.DataFrame, answered: pd.DataFrame, itl_ms: Sample) -> 
     return {**stats, "itl_ms": describe(itl_ms)}
 
 
-def _window_s(measured: pd.DataFrame) -> float | None:
+def _window_ns(measured: pd.DataFrame) -> tuple[int, int] | None:
+    """From the first planned to the last done; None where no time lies between."""
     done = column(measured, "done_ns")
     if not np.isfinite(done).any():
         return None
-    window = (float(np.nanmax(done)) - float(column(measured, "planned_ns").min())) / NS_PER_S
-    return window if window > 0 else None
+    start, end = int(column(measured, "planned_ns").min()), int(np.nanmax(done))
+    return (start, end) if end > start else None
+
+
+def _window_s(measured: pd.DataFrame) -> float | None:
+    window = _window_ns(measured)
+    return (window[1] - window[0]) / NS_PER_S if window else None
 
 
 def _total(answered: pd.DataFrame, *names: str) -> float | None:

@@ -33,7 +33,8 @@ class Scrape:
         self.notes: list[str] = []
         self._page, self._shown = Page(url), shown(url)
         self._counters = Counters()
-        self._own = self._seen_any = False
+        self._doubted: set[str] = set()
+        self._own = self._seen_any = self._gap = False
 
     async def open(self) -> str | None:
         """Reads the page once, so that a wrong address is known at once."""
@@ -49,7 +50,7 @@ class Scrape:
         """The known metrics; nothing while the server does not answer."""
         try:
             answer = await self._page.get()
-            found = list(own(answer.text) if self._own else parse(answer.text))
+            found = list(own(answer.text)) if self._own else self._believed(parse(answer.text))
         except FAILURES as error:
             self._note_gap(error)
             return []
@@ -80,8 +81,20 @@ class Scrape:
         values = {**merged(each for each in found if each[0] not in names.COUNTERS), **counted}
         return {**values, "counter_restarts": float(self._counters.restarts)} if counted else values
 
+    def _believed(self, found: Iterable[Found]) -> list[Found]:
+        """Without what cannot be true, which is said once per name."""
+        kept = []
+        for name, series, value in found:
+            if names.believable(name, value):
+                kept.append((name, series, value))
+            elif name not in self._doubted:
+                self._doubted.add(name)
+                self.notes.append(f"{self._shown} gave {value:g} as {name}, which cannot be: left out.")
+        return kept
+
     def _note_gap(self, error: Exception) -> None:
-        if not self.notes:
+        if not self._gap:
+            self._gap = True
             self.notes.append(f"{in_words(error)} at {self._shown}: the server readings have a gap.")
 
 

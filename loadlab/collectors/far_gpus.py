@@ -102,7 +102,8 @@ class AgentGpus:
     def _ours(self, rows: Iterable[Any], ahead_ns: int) -> Iterator[Reading]:
         for row in rows:
             at_ns, device, metric, value = _row(row)
-            if self._chosen is None or _index(device) in self._chosen:
+            wanted = self._chosen is None or _index(device) in self._chosen
+            if wanted and names.believable(metric, value):
                 yield Reading(at_ns - ahead_ns, _SOURCE, f"{self._page.device}/{device}", metric, value)
 
     def _clock_readings(self, ahead_ns: int) -> Iterator[Reading]:
@@ -186,7 +187,7 @@ def gpus_of(page: str) -> dict[str, dict[str, float]]:
     uuids: dict[str, int] = {}
     for sample in samples(page, lambda line: line.startswith((*known, names.AGENT_PREFIX))):
         metric, factor = _named(sample)
-        if metric:
+        if metric and names.believable(metric, sample.value * factor):
             # The first line counts: a GPU shared by containers is listed once for each of them.
             found.setdefault(_device(sample, metric, uuids), {}).setdefault(metric, sample.value * factor)
     return found

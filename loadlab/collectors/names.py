@@ -75,6 +75,23 @@ SERVER: dict[str, tuple[str, ...]] = {
 # Where both are on a page, the second counts the same requests again (once per step of an ensemble).
 SECOND_CHOICE = {"nv_inference_pending_request_count": "nv_trt_llm_request_metrics"}
 
+# What can be true. DCGM writes 2147483632 and 9223372036854775794 for "blank"; some give shares in percent.
+LIMITS = {
+    **dict.fromkeys(("kv_cache_use", "prefix_cache_hit_rate", "spec_decode_acceptance"), (0.0, 1.0)),
+    **dict.fromkeys(("utilisation_percent", "memory_busy_percent"), (0.0, 100.0)),
+    **dict.fromkeys(("power_w", "power_limit_w"), (0.0, 10_000.0)),
+    **dict.fromkeys(("sm_clock_mhz", "memory_clock_mhz"), (0.0, 50_000.0)),
+    "temperature_c": (-50.0, 200.0),
+}
+_BLANK = 2.0**47
+
+
+def believable(metric: str, value: float) -> bool:
+    """Whether a number can be what its name says; one that cannot is no reading."""
+    low, high = LIMITS.get(metric, (0.0, _BLANK if metric.endswith("_bytes") else float("inf")))
+    return low <= value <= high
+
+
 _MIB = 1 << 20
 # Theirs: ours and the factor to our unit.
 GPU_PAGES: dict[str, tuple[str, float]] = {

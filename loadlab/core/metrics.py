@@ -95,6 +95,46 @@ _ALL = (
         "usd / sum(prompt_tokens + output_tokens) * 1e6",
         "All cost over prompt and output tokens together.",
     ),
+    Metric(
+        "gpu_utilisation_percent", "GPU busy", "%", "neither", "level", "mean(utilisation_percent)",
+        "Share of the window in which a kernel ran, the mean over the GPUs. Not how much of a GPU it used.",
+    ),
+    Metric(
+        "gpu_power_w", "GPU power", "W", "lower", "level", "energy / window",
+        "Mean power of all GPUs together over the window.",
+    ),
+    Metric(
+        "gpu_idle_power_w", "GPU power before the load", "W", "lower", "level", "mean(power) before the load",
+        "What all GPUs together draw before the first request. A model in memory keeps them from resting.",
+    ),
+    Metric(
+        "energy_j", "Energy", "J", "lower", "level", "energy counter or trapezoid(power) over the window",
+        "What all GPUs together used in the window. Unknown where readings have gaps or counters lie.",
+    ),
+    Metric(
+        "j_per_output_token", "Energy per output token", "J/tok", "lower", "level",
+        "energy / sum(output_tokens)",
+        "All energy of the window over the output tokens of successful requests; idling is in it.",
+    ),
+    Metric(
+        "output_tokens_per_j", "Output tokens per joule", "tok/J", "higher", "level",
+        "sum(output_tokens) / energy",
+        "The same the other way round: tokens per second per watt.",
+    ),
+    Metric(
+        "kv_cache_max_percent", "KV cache, fullest", "%", "lower", "level", "100 * max(kv_cache_use)",
+        "How full the server's KV cache was at most. Near 100 requests wait or are preempted.",
+    ),
+    Metric(
+        "prefix_cache_hit_percent", "Prefix cache hits", "%", "higher", "level",
+        "100 * hits / queries over the window",
+        "Share of the prompt tokens (or blocks) that the server found in its prefix cache.",
+    ),
+    Metric(
+        "spec_decode_accepted_percent", "Accepted drafts", "%", "higher", "level",
+        "100 * accepted / drafted over the window",
+        "Share of the drafted tokens that speculative decoding kept.",
+    ),
 )  # fmt: skip
 
 METRICS = {metric.name: metric for metric in _ALL}

@@ -58,6 +58,7 @@ def _level(level: LevelSummary) -> dict[str, Any]:
         "cost": dict(level.cost),
         "lengths": dict(level.lengths),
         "accuracy": dict(level.accuracy),
+        "hardware": dict(level.hardware),
         "window_s": level.window_s,
         "verdict": level.verdict,
         "reasons": list(level.reasons),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadlab.analysis.nouns import Summary
-from loadlab.reports import accuracy, cost
+from loadlab.reports import accuracy, cost, hardware
 from loadlab.reports.table import COLUMNS
 
 
@@ -18,6 +18,7 @@ def render(summary: Summary) -> str:
         *_table(summary),
         "",
         *(f"- {_plain(note)}" for note in (*summary.notes, *_accuracy(summary), *_bases(summary))),
+        *(f"- hardware: {_plain(words)}" for words in hardware.words(summary.levels)),
         f"- run `{run['id']}`, seed {spec.seed}, {_plain(spec.endpoint.url)}",
     ]
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary, Summary
 from loadlab.core.units import NS_PER_S
-from loadlab.reports import accuracy, cost
+from loadlab.reports import accuracy, cost, hardware
 from loadlab.reports.table import COLUMNS
 
 WIDTH = 100
@@ -30,6 +30,7 @@ def render(summary: Summary) -> str:
             *_notes(summary.notes),
             *_labelled("accuracy", accuracy.words(summary.levels)),
             *_cost(summary.levels),
+            *_hardware(summary.levels),
         ],
         _footer(summary.run["id"]),
     )
@@ -130,6 +131,11 @@ def _notes(notes: Sequence[str]) -> list[str]:
 def _cost(levels: Sequence[LevelSummary]) -> list[str]:
     found = cost.words(levels)
     return [line for at, words in enumerate(found) for line in _labelled("" if at else "cost", words)]
+
+
+def _hardware(levels: Sequence[LevelSummary]) -> list[str]:
+    lines = enumerate(hardware.words(levels))
+    return [line for at, text in lines for line in _labelled("" if at else "hardware", text)]
 
 
 def _footer(run_id: str) -> list[str]:

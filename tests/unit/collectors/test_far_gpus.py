@@ -223,6 +223,13 @@ def test_pages_of_dcgm_and_triton_come_in_our_names_and_units() -> None:
     }  # fmt: skip
 
 
+def test_blank_values_of_dcgm_are_no_readings() -> None:
+    blank = DCGM.replace("409.692000", "2147483632").replace("} 98\n", "} 9223372036854775794\n")
+    assert gpus_of(blank)["gpu0"].keys() == {
+        "sm_clock_mhz", "memory_clock_mhz", "temperature_c", "energy_j", "memory_used_bytes"
+    }  # fmt: skip
+
+
 def test_power_of_a_sliced_gpu_counts_once() -> None:
     assert gpus_of(DCGM_MIG) == {
         "gpu1": {"power_w": 300.5},

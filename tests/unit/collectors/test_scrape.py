@@ -167,6 +167,14 @@ def test_what_is_not_a_number_is_left_out(free_port: int) -> None:
     assert found == {"running": 1.0}
 
 
+def test_what_cannot_be_is_left_out_and_said_once(free_port: int) -> None:
+    lies = "vllm:kv_cache_usage_perc 73.0\nvllm:num_requests_running -1\nvllm:num_requests_waiting 2\n"
+    found, notes = told(free_port, lies, lies)
+    assert found == [{"waiting": 2.0}] * 2
+    assert len(notes) == 2
+    assert "gave 73 as kv_cache_use, which cannot be: left out." in notes[0]
+
+
 def test_a_page_without_anything_is_noted(free_port: int) -> None:
     (found,), notes = told(free_port, "process_cpu_seconds_total 3\n")
     assert found == {}

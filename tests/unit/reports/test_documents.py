@@ -28,8 +28,8 @@ def test_exact_keys() -> None:
     }  # fmt: skip
     level = found["levels"][0]
     assert set(level) == {
-        "level", "offered", "requests", "metrics", "rates", "cost", "lengths", "accuracy", "window_s",
-        "verdict", "reasons",
+        "level", "offered", "requests", "metrics", "rates", "cost", "lengths", "accuracy", "hardware",
+        "window_s", "verdict", "reasons",
     }  # fmt: skip
     assert set(level["requests"]) == {"sent", "ok", "failed", "errors", "warmup"}
     assert set(level["metrics"]) == set(summaries.METRICS)
