@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from loadlab.cli.output import say
 from loadlab.core.errors import UsageError
-from loadlab.core.nouns import Level, Run
+from loadlab.core.nouns import Level, Price, Run
 from loadlab.core.units import usd
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _cost_guarded(run: Run, max_cost: float | None, *, hosted: bool, yes: bool) 
             say(f"{run.unpriced.rstrip('.')} (so nothing stops this run at a cost)")
         return {}
     if run.price.kind == "hour":
-        return {} if max_cost is None else {"max_cost_usd": max_cost}
+        return {} if max_cost is None else _by_the_hour(run.price, max_cost)
     if max_cost is None and not hosted:
         return {}
     found = _estimated(run)
@@ -106,6 +106,14 @@ def _cost_guarded(run: Run, max_cost: float | None, *, hosted: bool, yes: bool) 
         f"up to {usd(found.worst_request_usd)} each"
     )
     return {"max_cost_usd": max_cost, "worst_request_usd": found.worst_request_usd}
+
+
+def _by_the_hour(price: Price, max_cost: float) -> dict[str, float]:
+    if price.units is None:
+        raise UsageError(
+            f"--max-cost with {price.name} needs the number of devices; write it like --price 2x{price.name}."
+        )
+    return {"max_cost_usd": max_cost}
 
 
 def _estimated(run: Run) -> Estimate:
