@@ -10,12 +10,14 @@ from itertools import islice
 from typing import Protocol
 
 from loadlab.core.nouns import Request
+from loadlab.workloads.clips import Clips
 from loadlab.workloads.patterns import Copying, LongAmongShort, Repeats, SharedPrefix
 from loadlab.workloads.prompts import Prompts
 from loadlab.workloads.replay import Replay
 from loadlab.workloads.synthetic import Synthetic
 
 __all__ = [
+    "Clips",
     "Copying",
     "LongAmongShort",
     "Prompts",
