@@ -21,13 +21,17 @@ _LANE_PX, _EDGE_PX = 118, 110
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane: readings of `source`, each metric with the word for it in the legend, times `factor`."""
+    """One lane: readings of `source`, each metric with the word for it in the legend, times `factor`.
+
+    With `rate` the metrics are counters, and what they gain per second is drawn.
+    """
 
     title: str
     source: str
     metrics: dict[str, str]
     factor: float = 1.0
     top: float | None = None
+    rate: bool = False
 
 
 LANES = (
@@ -36,6 +40,19 @@ LANES = (
     Lane("GPU power (W)", "nvml", {"power_w": ""}),
     Lane("GPU temperature (°C)", "nvml", {"temperature_c": ""}),
     Lane("GPU SM clock (MHz)", "nvml", {"sm_clock_mhz": ""}),
+    Lane(
+        "GPU held back (1: yes)",
+        "nvml",
+        {
+            "throttled_by_power": "by power",
+            "throttled_by_heat": "by heat",
+            "throttled_otherwise": "otherwise",
+        },
+        top=1,
+    ),
+    Lane("PCIe (GB/s)", "nvml", {"pcie_tx_bytes_per_s": "out", "pcie_rx_bytes_per_s": "in"}, factor=1e-9),
+    Lane("NVLink (GB/s)", "nvml", {"nvlink_tx_bytes": "out", "nvlink_rx_bytes": "in"}, 1e-9, rate=True),
+    Lane("Server's own tokens (1/s)", "server", {"generation_tokens": ""}, rate=True),
     Lane("Requests in the server", "server", {"running": "running", "waiting": "waiting"}),
     Lane("KV cache used (%)", "server", {"kv_cache_use": ""}, factor=100, top=100),
     Lane(
@@ -85,10 +102,22 @@ def _series(lane: Lane, readings: pd.DataFrame) -> Iterator[_Series]:
     groups = list(own.groupby(["device", "metric"], sort=True))
     for (device, metric), rows in groups[:MAX_SERIES]:
         word = lane.metrics[str(metric)]
-        t_s, values = _with_gaps(
-            rows["at_ns"].to_numpy(np.float64) / NS_PER_S, rows["value"].to_numpy(np.float64)
-        )
-        yield _Series(f"{device} {word}".strip(), t_s, values * lane.factor)
+        t_s, values = rows["at_ns"].to_numpy(np.float64) / NS_PER_S, rows["value"].to_numpy(np.float64)
+        if lane.rate:
+            t_s, values = _per_s(t_s, values)
+        if len(t_s):
+            t_s, values = _with_gaps(t_s, values)
+            yield _Series(f"{device} {word}".strip(), t_s, values * lane.factor)
+
+
+def _per_s(
+    t_s: np.ndarray[tuple[int], np.dtype[np.float64]], values: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """What a counter gained per second up to each reading; unknown where it went back."""
+    gained, took = np.diff(values), np.diff(t_s)
+    known = took > 0
+    rates = np.where(gained[known] < 0, np.nan, gained[known] / took[known])
+    return t_s[1:][known], rates
 
 
 def _with_gaps(

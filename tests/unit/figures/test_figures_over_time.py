@@ -127,3 +127,14 @@ def test_pause_in_sampling_is_a_gap() -> None:
 
 def test_no_reading_is_no_lane() -> None:
     assert not lanes(readings(), theme=LIGHT).data
+
+
+def test_a_counter_is_drawn_as_a_rate_and_not_over_its_restart() -> None:
+    values = (100, 150, 250, 10, 40)
+    found = readings(*((t, "server", "s", "generation_tokens", float(v)) for t, v in enumerate(values)))
+    (trace,) = lanes(found).data
+    assert list(trace.x) == [1, 2, 3, 4]
+    assert list(trace.y[:2]) == [50, 100]
+    assert np.isnan(trace.y[2])
+    assert trace.y[3] == 30
+    assert not lanes(readings((0, "server", "s", "generation_tokens", 5.0))).data
