@@ -16,7 +16,10 @@ from loadlab.core.metrics import METRICS
 STATS = ("mean", *LEVELS)
 _LATENCIES = {f"{metric}_{stat}": (metric, stat) for metric in (*REQUEST_METRICS, "itl_ms") for stat in STATS}
 _RATES = ("requests_per_s", "output_tokens_per_s", "total_tokens_per_s")
-_COSTS = ("usd", "usd_per_mtok_output", "usd_per_mtok_blended")
+_COSTS = (
+    "usd", "usd_per_mtok_output", "usd_per_mtok_blended", "usd_per_mtok_weighted",
+    "usd_per_mtok_output_at_slo", "wasted_usd", "energy_usd", "co2e_kg",
+)  # fmt: skip
 _HARDWARE = (
     "gpu_utilisation_percent", "gpu_power_w", "j_per_output_token", "output_tokens_per_j",
     "kv_cache_max_percent",

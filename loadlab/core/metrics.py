@@ -82,18 +82,43 @@ _ALL = (
         "Share of the sent requests that failed.",
     ),
     Metric(
-        "usd", "Cost", "USD", "lower", "level", "sum(token cost) or usd_per_hour * window / 3600",
-        "What the level cost. Failed requests are in it where the price counts hours.",
+        "usd", "Cost", "USD", "lower", "level", "sum(request cost) or usd_per_hour * devices * window / 3600",
+        "What the measured requests of a level cost, failed ones too. One of unknown cost makes it unknown.",
     ),
     Metric(
         "usd_per_mtok_output", "Cost per million output tokens", "USD/Mtok", "lower", "level",
-        "usd / sum(output_tokens) * 1e6",
-        "All cost over output tokens only.",
+        "usd / duty_cycle / sum(output_tokens) * 1e6",
+        "All cost over the output tokens of successful requests, prompt tokens free: the best case.",
     ),
     Metric(
         "usd_per_mtok_blended", "Cost per million tokens, blended", "USD/Mtok", "lower", "level",
-        "usd / sum(prompt_tokens + output_tokens) * 1e6",
+        "usd / duty_cycle / sum(prompt_tokens + output_tokens) * 1e6",
         "All cost over prompt and output tokens together.",
+    ),
+    Metric(
+        "usd_per_mtok_weighted", "Cost per million tokens, prompts weighted", "USD/Mtok", "lower", "level",
+        "usd / duty_cycle / sum(input_weight * prompt_tokens + output_tokens) * 1e6",
+        "All cost over output tokens and a quarter of the prompt tokens, or the weight of [cost]: comparable "
+        "with the output price of a list that charges prompts at that ratio.",
+    ),
+    Metric(
+        "usd_per_mtok_output_at_slo", "Cost per million output tokens at the SLO", "USD/Mtok", "lower",
+        "level",
+        "usd / duty_cycle / sum(output_tokens of requests within the SLO) * 1e6",
+        "All cost over the output tokens of those requests that kept every limit of the SLO.",
+    ),
+    Metric(
+        "wasted_usd", "Wasted on failed requests", "USD", "lower", "level",
+        "sum(cost of failed) or usd * share of output tokens that failed",
+        "The part of the cost that bought no answer: failed, cut off and truncated requests, as billed.",
+    ),
+    Metric(
+        "energy_usd", "Cost of energy", "USD", "lower", "level", "energy_j / 3.6e6 * pue * usd_per_kwh",
+        "What the measured energy costs at the tariff given, for the whole site.",
+    ),
+    Metric(
+        "co2e_kg", "Carbon", "kg", "lower", "level", "energy_j / 3.6e6 * pue * g_co2e_per_kwh / 1000",
+        "What the measured energy emits at the grid intensity given, in kg CO2e.",
     ),
     Metric(
         "gpu_utilisation_percent", "GPU busy", "%", "neither", "level", "mean(utilisation_percent)",
