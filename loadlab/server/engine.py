@@ -1,4 +1,4 @@
-"""The engine process: takes jobs from a pipe, steps, answers with one message per step.
+"""The engine process: takes jobs from pipes, steps, answers with one message per step and pipe.
 
 It has its own process because torch gives up and retakes the GIL hundreds of times a step: beside a busy
 event loop the same engine runs at half the speed. It knows no HTTP and no text, only token ids.
@@ -6,36 +6,41 @@ event loop the same engine runs at half the speed. It knows no HTTP and no text,
 
 from __future__ import annotations
 
+import gc
 import os
+import selectors
 import signal
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from loadlab.core.clock import now_ns
 from loadlab.core.errors import LoadlabError
-from loadlab.server.job import Load
-from loadlab.server.schedule import BLOCK, Blocks, Chunk, Output, Runner, Scheduler, Sequence, needed
+from loadlab.server.job import Choice, EngineError, Load
+from loadlab.server.kv import BLOCK
+from loadlab.server.messages import Change, Failed, Started, Step, Switched, ToEngine
+from loadlab.server.plan import Chunk, Output, Sequence
+from loadlab.server.schedule import Scheduler
+from loadlab.server.switches import Batching, Speculation, Switches
 
 if TYPE_CHECKING:
-    import torch
+    from loadlab.server.linear import Quant
+    from loadlab.server.placement import Precision
 
-    from loadlab.server.model import Llama
-    from loadlab.server.weights import Weights
-
-_CPU_POOL_TOKENS = 65_536  # 1.5 GB for SmolLM2, touched only as it fills
 # OpenMP threads spin for each other at every one of a step's ~250 operations: with one more busy process on
 # the machine a step took 50 times longer. Sleeping at once doubles an undisturbed step; this many
 # turns cost 10 %.
 _SPINS = "1000"
 _NICE = 5  # on a shared machine whoever writes tokens out, or measures them, must wake at once
-_CUDA_POOL_SHARE = 0.8  # of the memory that is free once the weights are there
+_WHOLE_PROMPTS = 2048  # tokens of a step when prompts are not cut up
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the engine process is to be set up; zeros mean its own choice."""
+    """How the engine process is to be set up; zeros mean its own choice, a `budget` of 0 whole prompts."""
 
     model: str
     device: str = "auto"
@@ -44,160 +49,182 @@ class Options:
     budget: int = 512
     context: int = 0
     seed: int = 0
+    dtype: Precision = "auto"
+    quant: Quant = "none"
+    block_size: int = BLOCK
+    num_blocks: int = 0
+    prefix_cache: bool = True
+    batching: Batching = "continuous"
+    speculate: Speculation = "off"
+    speculate_tokens: int = 4
+    speculate_max_seqs: int = 4
+    draft_model: str | None = None
+    cuda_graphs: bool = True
+    compile: bool = False
+
+    def switches(self) -> Switches:
+        """The techniques as they are set at the beginning."""
+        return Switches(
+            batching=self.batching,
+            chunked_prefill=self.budget > 0,
+            max_num_batched_tokens=self.budget or _WHOLE_PROMPTS,
+            max_num_seqs=self.max_num_seqs,
+            prefix_cache=self.prefix_cache,
+            speculate=self.speculate,
+            speculate_tokens=self.speculate_tokens,
+            speculate_max_seqs=self.speculate_max_seqs,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """First message of the process: what it serves."""
+class LaunchingRunner(Protocol):
+    """A runner that may compute while Python goes on: then `overlaps`, and other work fits in between."""
 
-    device: str
-    context: int
-    vocabulary: int
-    tokeniser: Path | None
+    @property
+    def overlaps(self) -> bool:
+        """Whether it does."""
 
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """First message of a process that could not start."""
-
-    message: str
+    def launch(self, plan: list[Chunk]) -> Callable[[], list[list[Choice]]]:
+        """Starts a step; calling what comes back waits for its end. LoadlabError: no memory for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one step did: requests that left the queue with the instant, tokens, and the load after it."""
-
-    admitted: list[tuple[str, int]]
-    outputs: list[Output]
-    load: Load
-
-
-def main(pipe: Connection, options: Options) -> None:
-    """Entry point of the process. It ends when the other end of the pipe does."""
+def main(pipes: list[Connection], options: Options) -> None:
+    """Entry point of the process, one pipe per front process. It ends when all their other ends do."""
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # read when torch is imported
     os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the HTTP process decides
+    from loadlab.server.setup import prepare  # here, because it imports torch
+
     try:
-        loop = _start(pipe, options)
+        started, scheduler, runner = prepare(options)
     except LoadlabError as error:
-        pipe.send(Failed(str(error)))
+        _tell(pipes, Failed(str(error)))
         return
-    try:
-        loop.run()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
+    _tell(pipes, started)
+    gc.collect()
+    gc.freeze()  # what is there now stays; looking through it again and again would only cost time
+    Loop(pipes, scheduler, runner).run()
+
+
+def _tell(pipes: list[Connection], message: Started | Failed) -> None:
+    for pipe in pipes:
+        with suppress(OSError):  # a front that is already gone shows when it is read
+            pipe.send(message)
+
+
+@dataclass(slots=True)
+class _Done:
+    """What a step did and has not yet been told."""
+
+    admitted: list[tuple[Sequence, int, int]] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    failed: list[tuple[Sequence, str]] = field(default_factory=list)
+
+    def steps(self, load: Load) -> dict[int, Step]:
+        """The messages by front; none for those that nothing happened to."""
+        steps: defaultdict[int, Step] = defaultdict(lambda: Step([], [], {}, [], load))
+        for sequence, at_ns, cached in self.admitted:
+            steps[sequence.front].admitted.append((sequence.id, at_ns, cached))
+        for sequence, choices, finish in self.outputs:
+            step, tokens = steps[sequence.front], tuple([choice.token for choice in choices])
+            step.pieces.append((sequence.id, tokens, finish))
+            if sequence.sampling.logprobs is not None:
+                step.choices[sequence.id] = choices
+        for sequence, message in self.failed:
+            steps[sequence.front].failed.append((sequence.id, message))
+        return steps
 
 
 class Loop:
-    """Polls the pipe between steps; sleeps in it when there is nothing to do."""
+    """Looks into the pipes between steps; sleeps when there is nothing to do."""
 
-    def __init__(self, pipe: Connection, scheduler: Scheduler, runner: Runner) -> None:
-        self._pipe, self._scheduler, self._runner = pipe, scheduler, runner
+    def __init__(self, pipes: list[Connection], scheduler: Scheduler, runner: LaunchingRunner) -> None:
+        self._pipes, self._scheduler, self._runner = dict(enumerate(pipes)), scheduler, runner
+        self._last: _Done | None = None
+        self._selector = selectors.DefaultSelector()
+        for front, pipe in self._pipes.items():
+            self._selector.register(pipe, selectors.EVENT_READ, front)
 
     def run(self) -> None:
-        """Until the pipe closes: EOFError or BrokenPipeError."""
-        while True:
-            while self._pipe.poll(0 if self._scheduler.busy else None):
-                self._take(self._pipe.recv())
-            self._step()
+        """Until all pipes are closed."""
+        while self._pipes:
+            self._listen()
+            if self._scheduler.busy:
+                self._step()
 
-    def _take(self, message: Sequence | str) -> None:
+    def _listen(self) -> None:
+        while self._pipes and (ready := self._selector.select(0 if self._scheduler.busy else None)):
+            for key, _ in ready:
+                self._receive(key.data)
+
+    def _receive(self, front: int) -> None:
+        try:
+            self._take(self._pipes[front].recv(), front)
+        except (EOFError, OSError):
+            self._hang_up(front)
+
+    def _take(self, message: ToEngine, front: int) -> None:
         if isinstance(message, Sequence):
-            self._scheduler.add(message)
-            return
-        self._scheduler.abort(message)
-        if not self._scheduler.busy:
-            self._pipe.send(Step([], [], self._scheduler.load()))
+            message.front = front
+            self._add(message)
+        elif isinstance(message, Change):
+            self._switch(message, front)
+        else:
+            self._scheduler.abort(message)
+            if not self._scheduler.busy:
+                self._report(_Done())
+
+    def _add(self, sequence: Sequence) -> None:
+        try:
+            self._scheduler.add(sequence)
+        except EngineError as error:
+            self._report(_Done(failed=[(sequence, str(error))]))
+
+    def _switch(self, change: Change, front: int) -> None:
+        self._scheduler.switch(self._scheduler.switches.changed(change.changes, {}))
+        for other in list(self._pipes):
+            number = change.number if other == front else 0
+            self._send(other, Switched(number, self._scheduler.switches))
 
     def _step(self) -> None:
         plan = self._scheduler.plan()
-        admitted = [(chunk.sequence.id, now_ns()) for chunk in plan if _newly_admitted(chunk)]
-        outputs = self._scheduler.advance(plan, self._runner.step(plan))
-        self._pipe.send(Step(admitted, outputs, self._scheduler.load()))
+        done = _Done([(sequence, now_ns(), cached) for sequence, cached in self._scheduler.admitted])
+        try:
+            result = self._runner.launch(plan)
+            self._report_last()  # beside the device, if it computes by itself
+            done.outputs = self._scheduler.advance(plan, result())
+        except LoadlabError as error:  # no memory for this step: its requests fail, the others go on
+            done.failed = [(chunk.sequence, str(error)) for chunk in plan]
+            for chunk in plan:
+                self._scheduler.abort(chunk.sequence.id)
+        self._last = done
+        if not (self._runner.overlaps and self._scheduler.busy):
+            self._report_last()
 
+    def _report_last(self) -> None:
+        if self._last:
+            self._report(self._last)
+            self._last = None
 
-def _newly_admitted(chunk: Chunk) -> bool:
-    new = not chunk.sequence.admitted
-    chunk.sequence.admitted = True
-    return new
+    def _report(self, done: _Done) -> None:
+        """Tells every front what concerns it, and all of them when nothing is left to do."""
+        load = self._scheduler.load()
+        steps = done.steps(load)
+        for front in list(self._pipes):
+            if front in steps or not self._scheduler.busy:
+                self._send(front, steps.get(front) or Step([], [], {}, [], load))
 
+    def _send(self, front: int, message: Step | Switched) -> None:
+        if pipe := self._pipes.get(front):
+            try:
+                pipe.send(message)
+            except OSError:
+                self._hang_up(front)
 
-def _start(pipe: Connection, options: Options) -> Loop:
-    import torch
-
-    from loadlab.server import weights
-    from loadlab.server.runner import TorchRunner
-
-    torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
-    device = _device(options.device)
-    loaded = weights.load(options.model, options.seed)
-    context = _context(options.context, loaded.config.context)
-    model = place(loaded, device, max_num_seqs=options.max_num_seqs, context=context)
-    blocks = Blocks(model.blocks)
-    end = loaded.config.end
-    scheduler = Scheduler(blocks, max_num_seqs=options.max_num_seqs, budget=options.budget, end=end)
-    runner = TorchRunner(model)
-    _warm(runner, blocks)
-    pipe.send(Started(_describe(device), context, loaded.config.vocabulary, loaded.tokeniser))
-    return Loop(pipe, scheduler, runner)
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise LoadlabError("--device cuda: torch sees no CUDA GPU here; use --device cpu or auto.")
-    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _describe(device: str) -> str:
-    import torch
-
-    return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu"
-
-
-def _context(asked: int, own: int) -> int:
-    if asked > own:
-        raise LoadlabError(
-            f"--max-model-len {asked} is more than the model's own context of {own}; ask for less."
-        )
-    return asked or own
-
-
-def place(loaded: Weights, device: str, *, max_num_seqs: int, context: int) -> Llama:
-    """The model on its device with a KV pool that holds at least one whole context."""
-    import torch
-
-    from loadlab.server.model import Llama
-
-    tensors = {name: tensor.to(device, _dtype(tensor, device)) for name, tensor in loaded.tensors.items()}
-    config, size = loaded.config, tensors["embed"].element_size()
-    token_bytes = 2 * config.layers * config.kv_heads * config.head_dim * size
-    affordable = _CPU_POOL_TOKENS
-    if device == "cuda":
-        affordable = int(torch.cuda.mem_get_info()[0] * _CUDA_POOL_SHARE) // token_bytes
-    tokens = max(context + BLOCK, min(max_num_seqs * (context + BLOCK), affordable))
-    return Llama(config, tensors, needed(tokens) + 1)
-
-
-def _dtype(tensor: torch.Tensor, device: str) -> torch.dtype:
-    """As stored, but float32 on a CPU that has no bf16 arithmetic."""
-    import torch
-
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    if device == "cpu" and not supported():
-        return torch.float32
-    return tensor.dtype
-
-
-def _warm(runner: Runner, blocks: Blocks) -> None:
-    """The first passes set up kernels and memory; let them not be a user's."""
-    from loadlab.server.job import Sampling
-
-    probe = Sequence("warm-up", [0] * 32, 4, Sampling())
-    blocks.grow(probe, 64)
-    runner.step([Chunk(probe, 0, 32, True)])
-    probe.tokens += [0] * 3
-    for at in range(32, 35):
-        runner.step([Chunk(probe, at, 1, True)])
-    blocks.release(probe)
+    def _hang_up(self, front: int) -> None:
+        """A front process is gone: nobody waits for what it asked."""
+        pipe = self._pipes.pop(front)
+        self._selector.unregister(pipe)
+        pipe.close()
+        for sequence in self._scheduler.known:
+            if sequence.front == front:
+                self._scheduler.abort(sequence.id)

@@ -6,7 +6,8 @@ Knows neither HTTP nor torch: it is the seam between `api.py` and the engines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import zip_longest
 from typing import Any, Literal, NamedTuple, Protocol
 
 from loadlab.core.errors import LoadlabError
@@ -82,6 +83,18 @@ class Counts:
     generated: int = 0
     steps: int = 0
     restarts: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(
+            *(_sum(ours, theirs) for ours, theirs in zip(astuple(self), astuple(other), strict=True))
+        )
+
+
+def _sum(ours: Any, theirs: Any) -> Any:
+    if isinstance(ours, tuple):
+        return tuple(sum(pair) for pair in zip_longest(ours, theirs, fillvalue=0))
+    return ours + theirs
 
 
 @dataclass(frozen=True, slots=True)

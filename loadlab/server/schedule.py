@@ -56,6 +56,11 @@ class Scheduler:
         return bool(self._known)
 
     @property
+    def known(self) -> list[Sequence]:
+        """All that run or wait."""
+        return list(self._known.values())
+
+    @property
     def switches(self) -> Switches:
         """The techniques as they are set."""
         return self._switches

@@ -61,6 +61,11 @@ class BpeTokeniser:
         return self.encode(chatml(turns))
 
 
+def tokeniser(path: Path | None) -> Tokeniser:
+    """The one in the file, or that of bytes."""
+    return BpeTokeniser(path) if path else ByteTokeniser()
+
+
 def chatml(turns: Sequence[Turn]) -> str:
     """SmolLM2's chat template."""
     opened = [*turns] if turns[0][0] == "system" else [("system", _SYSTEM), *turns]
@@ -89,18 +94,27 @@ class Detokeniser:
     """Turns the tokens of one answer into text as they come.
 
     Half a character is held back until its other half arrives, and the beginning of a stop text until it is
-    clear that it does not go on.
+    clear that it does not go on. What the first `least` tokens say is never taken for a stop text.
     """
 
-    def __init__(self, pieces: Sequence[bytes], stops: Sequence[str] = ()) -> None:
-        self._pieces, self._stops = pieces, stops
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    def __init__(self, pieces: Sequence[bytes], stops: Sequence[str] = (), least: int = 0) -> None:
+        self._pieces, self._stops, self._least = pieces, stops, least
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._held = ""
         self.stopped = False
 
     def push(self, token: int, last: bool = False) -> str:
         """The text that is certain after `token`; `stopped` tells whether a stop text ended it."""
-        self._held += self._decoder.decode(self._pieces[token], last)
+        text = self._decode(self._pieces[token], last)
+        if not self._stops:
+            return text
+        if self._least > 0:
+            self._least -= 1
+            return text
+        return self._up_to_stop(text, last)
+
+    def _up_to_stop(self, text: str, last: bool) -> str:
+        self._held += text
         ends = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if ends:
             self.stopped = True
