@@ -20,6 +20,7 @@ from ..levels import MEASURED, OFFERED, SLO, VERDICT, level_rows
 from ..links import overview_link, run_link, tradeoff_path
 from ..source import Source, Trace, host, run_name
 from . import run_parts as parts
+from .hardware_table import hardware_by_level
 
 PATH = "/run/<run_id>"
 TITLE = "Run"
@@ -41,7 +42,9 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
         section("Over time", parts.over_time(trace, theme)),
         section("Errors", parts.errors(summary, trace, theme)),
         _spread(summary, trace, query, theme),
-        section("Hardware, server and load generator", parts.hardware(trace, theme)),
+        section(
+            "Hardware, server and load generator", *hardware_by_level(summary), parts.hardware(trace, theme)
+        ),
         section("Setting", *parts.setting(source.run(summary.run["id"]))),
     )
 

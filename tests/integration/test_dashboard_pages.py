@@ -18,6 +18,7 @@ from dashboard.app import render
 from dashboard.choice import Choice
 from dashboard.source import Source
 from loadlab.core.errors import UsageError
+from loadlab.core.nouns import Reading
 from loadlab.figures import Limit
 from loadlab.store import Store
 
@@ -259,3 +260,22 @@ def test_health_is_that_of_the_store(tmp_path: Path) -> None:
         broken = client.get("/healthz")
     assert broken.status_code == 503
     assert broken.get_json()["status"] == "error"
+
+
+def test_what_the_server_did_stands_beside_the_latency(source: Source) -> None:
+    shown = at(source, f"/run/{GOOD}")
+    assert "What GPUs and server did at each level" in shown
+    assert "KV cache, fullest" in shown
+    assert "GPU power" not in shown  # no GPU was read
+
+
+def test_energy_per_token_is_a_column_where_power_was_read(sqlite_url: str) -> None:
+    run = made.sweep("20261121-gpu-watt", users=(4,))
+    start, end = min(each.planned_ns for each in run.results), max(each.done_ns or 0 for each in run.results)
+    for at_ns in range(start - made.NS, end + made.NS, made.NS // 10):
+        run.readings.append(Reading(at_ns, "nvml", "gpu0", "power_w", 300.0))
+    with loadlab.store.open(sqlite_url) as opened:
+        made.fill(opened, run)
+        shown = at(Source(opened), "/run/20261121-gpu-watt")
+    assert "Energy per output token" in shown
+    assert "300 W" in shown
