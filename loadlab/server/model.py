@@ -1,12 +1,12 @@
 """A Llama-family model over a flat row of tokens with paged keys and values. Knows tensors, not requests.
 
-Works on CPU and CUDA. Projections on CPU in bf16 use weights laid out for oneDNN, about twice as fast as
-`F.linear` at small batches; where that private torch operator is missing they fall back to it.
+The same code runs on CPU and CUDA, in float32 and bf16. How a projection multiplies is `linear.py`'s matter,
+how tokens look at each other `attention.py`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,79 +14,80 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from loadlab.server.schedule import BLOCK
+from loadlab.server.attention import Group
+from loadlab.server.linear import Quant, linear
 from loadlab.server.weights import Config
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """`rows` sequences of `width` new tokens each, beginning at flat token `start`.
-
-    `slots` [rows, length] are the pool slots they look at, `mask` [rows, 1, width, length] which they may.
-    """
-
-    start: int
-    rows: int
-    width: int
-    slots: Tensor
-    mask: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
-    """One forward pass: flat token ids, positions and pool slots, and the tokens whose logits are wanted."""
+    """One forward pass: flat token ids, positions and pool slots, and the tokens whose logits are wanted.
+
+    The groups follow each other and cover the row. `wanted` None means every token.
+    """
 
     tokens: Tensor
     positions: Tensor
     slots: Tensor
     groups: Sequence[Group]
-    wanted: Tensor
-
-
-class Linear:
-    """A projection without bias."""
-
-    def __init__(self, weight: Tensor) -> None:
-        self._weight = weight
-        self._packed = _packed(weight)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self._packed is None:
-            return F.linear(x, self._weight)
-        projected: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "none", [], "")
-        return projected
-
-
-def _packed(weight: Tensor) -> Tensor | None:
-    """The weight in oneDNN's layout; None where that is not to be had (checked by using it once)."""
-    if weight.device.type != "cpu" or weight.dtype is not torch.bfloat16:
-        return None
-    try:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-        torch.ops.mkldnn._linear_pointwise(weight.new_zeros(1, weight.shape[1]), packed, None, "none", [], "")
-    except (AttributeError, RuntimeError, NotImplementedError):
-        return None
-    return packed
+    wanted: Tensor | None
 
 
 class _Layer:
-    def __init__(self, tensors: Mapping[str, Tensor], index: int, pool: Tensor) -> None:
+    """One layer's weights, and what it does before and after tokens look at each other."""
+
+    def __init__(self, config: Config, tensors: Mapping[str, Tensor], index: int, quant: Quant) -> None:
+        self.heads, self.size, self.epsilon = config.heads, config.head_dim, config.epsilon
+        self.turned = config.heads + config.kv_heads
         self.attn_norm, self.ffn_norm = tensors[f"{index}.attn_norm"], tensors[f"{index}.ffn_norm"]
-        self.qkv, self.out = Linear(tensors[f"{index}.qkv"]), Linear(tensors[f"{index}.out"])
-        self.gate_up, self.down = Linear(tensors[f"{index}.gate_up"]), Linear(tensors[f"{index}.down"])
-        self.keys, self.values = pool[0], pool[1]
+        self.qkv, self.out = linear(tensors[f"{index}.qkv"], quant), linear(tensors[f"{index}.out"], quant)
+        self.gate_up = linear(tensors[f"{index}.gate_up"], quant)
+        self.down = linear(tensors[f"{index}.down"], quant)
+
+
+def _ask(layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Queries, keys and values [tokens, heads, size], the first two turned by their position."""
+    normal = F.rms_norm(x, layer.attn_norm.shape, layer.attn_norm, layer.epsilon)
+    qkv = layer.qkv(normal).view(len(x), -1, layer.size)
+    turned = qkv[:, : layer.turned]
+    across = turned.roll(layer.size // 2, -1) * sin
+    turned.mul_(cos).add_(across)
+    return qkv
+
+
+def _take_in(layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
+    """The layer's output: what was seen, then the feed-forward part, each added to what came in."""
+    x = x + layer.out(seen)
+    gate, up = layer.gate_up(F.rms_norm(x, layer.ffn_norm.shape, layer.ffn_norm, layer.epsilon)).chunk(2, -1)
+    return x + layer.down(F.silu(gate) * up)
 
 
 class Llama:
-    """The model with its KV pool of `blocks` blocks, all tensors on one device in one dtype."""
+    """The model with its pool of `blocks` · `block` tokens' keys and values, all on one device in one dtype.
 
-    def __init__(self, config: Config, tensors: Mapping[str, Tensor], blocks: int) -> None:
-        self.config, self.blocks = config, blocks
+    `quant` holds for the projections; in int4 the head, which loses most by it, is int8. `compiled` lets
+    torch.compile fuse what lies between the attentions: for a GPU only, on CPU it takes a minute for nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tensors: Mapping[str, Tensor],
+        blocks: int,
+        block: int = 16,
+        *,
+        quant: Quant = "none",
+        compiled: bool = False,
+    ) -> None:
+        self.config, self.blocks, self.block = config, blocks, block
         self._embed, self._norm = tensors["embed"], tensors["norm"]
-        self._head = Linear(tensors["embed"])
-        slots = (2, blocks * BLOCK, config.kv_heads, config.head_dim)
-        self._layers = [_Layer(tensors, i, _pool(slots, self._embed)) for i in range(config.layers)]
-        self._cos, self._sin = _rotations(config, self._embed)
+        self._head = linear(tensors.get("head", self._embed), "int8" if quant == "int4" else quant)
+        self._layers = [_Layer(config, tensors, i, quant) for i in range(config.layers)]
+        shape = (blocks, block, 2 * config.kv_heads, config.head_dim)
+        self.pools = [_pool(shape, self._embed) for _ in self._layers]
+        self._cos, self._sin = _rotations(config, self._embed, tensors.get("rope_factors"))
+        self._ask: Callable[..., Tensor] = torch.compile(_ask, dynamic=True) if compiled else _ask
+        self._take_in: Callable[..., Tensor] = torch.compile(_take_in, dynamic=True) if compiled else _take_in
 
     @property
     def device(self) -> torch.device:
@@ -98,37 +99,15 @@ class Llama:
         """Logits [wanted, vocabulary] in float32; keys and values of every token are kept in the pool."""
         x = F.embedding(batch.tokens, self._embed)
         cos, sin = self._cos[batch.positions][:, None], self._sin[batch.positions][:, None]
-        for layer in self._layers:
-            x = x + layer.out(self._attention(layer, self._rms(x, layer.attn_norm), cos, sin, batch))
-            gate, up = layer.gate_up(self._rms(x, layer.ffn_norm)).chunk(2, -1)
-            x = x + layer.down(F.silu(gate) * up)
-        return self._head(self._rms(x[batch.wanted], self._norm)).float()
-
-    def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, (self.config.hidden,), weight, self.config.epsilon)
-
-    def _attention(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor, batch: Batch) -> Tensor:
-        heads, kv_heads, size = self.config.heads, self.config.kv_heads, self.config.head_dim
-        qkv = layer.qkv(x).view(-1, heads + 2 * kv_heads, size)
-        turned, value = qkv[:, : heads + kv_heads], qkv[:, heads + kv_heads :]
-        turned = turned * cos + turned.roll(size // 2, -1) * sin
-        layer.keys.index_copy_(0, batch.slots, turned[:, heads:])
-        layer.values.index_copy_(0, batch.slots, value)
-        parts = [self._attend(layer, turned[:, :heads], group) for group in batch.groups]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _attend(self, layer: _Layer, query: Tensor, group: Group) -> Tensor:
-        config, tokens = self.config, group.rows * group.width
-        keys = layer.keys[group.slots].transpose(1, 2)  # [rows, kv heads, length, size]
-        values = layer.values[group.slots].transpose(1, 2)
-        query = query[group.start : group.start + tokens]
-        if group.width == 1:  # the queries that share a KV head become the rows of one small matmul
-            query = query.reshape(group.rows, config.kv_heads, -1, config.head_dim)
-            seen = F.scaled_dot_product_attention(query, keys, values, attn_mask=group.mask)
-            return seen.reshape(tokens, -1)
-        query = query.view(group.rows, group.width, config.heads, config.head_dim).transpose(1, 2)
-        seen = F.scaled_dot_product_attention(query, keys, values, attn_mask=group.mask, enable_gqa=True)
-        return seen.transpose(1, 2).reshape(tokens, -1)
+        for layer, pool in zip(self._layers, self.pools, strict=True):
+            qkv = self._ask(layer, x, cos, sin)
+            pool.view(-1, *pool.shape[2:]).index_copy_(0, batch.slots, qkv[:, layer.heads :])
+            query = qkv[:, : layer.heads]
+            parts = [group.attend(query[group.tokens], pool) for group in batch.groups]
+            x = self._take_in(layer, x, parts[0] if len(parts) == 1 else torch.cat(parts))
+        if batch.wanted is not None:
+            x = x[batch.wanted]
+        return self._head(F.rms_norm(x, self._norm.shape, self._norm, self.config.epsilon)).float()
 
 
 def _pool(shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -139,10 +118,12 @@ def _pool(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.from_numpy(raw).view(like.dtype)
 
 
-def _rotations(config: Config, like: Tensor) -> tuple[Tensor, Tensor]:
+def _rotations(config: Config, like: Tensor, factors: Tensor | None) -> tuple[Tensor, Tensor]:
     """Cosines and signed sines per position: rotated = x · cos + roll(x, half) · sin."""
-    steps = torch.arange(0, config.head_dim, 2).float() / config.head_dim
-    angles = torch.outer(torch.arange(config.context).float(), config.rope_base**-steps)
+    speeds = config.rope_base ** -(torch.arange(0, config.head_dim, 2).float() / config.head_dim)
+    if factors is not None:  # models of long context turn slow pairs more slowly still
+        speeds = speeds / factors.float().cpu()
+    angles = torch.outer(torch.arange(config.context).float(), speeds)
     cos = torch.cat([angles, angles], -1).cos()
     sin = torch.cat([-angles, angles], -1).sin()
     return cos.to(like), sin.to(like)

@@ -7,13 +7,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the server extra")
 
 from loadlab.server import weights  # noqa: E402
-from loadlab.server.engine import place  # noqa: E402
 from loadlab.server.job import Sampling  # noqa: E402
-from loadlab.server.model import Llama  # noqa: E402
-from loadlab.server.runner import TorchRunner  # noqa: E402
-from loadlab.server.sampling import Pick, choose  # noqa: E402
 from loadlab.server.kv import Pool  # noqa: E402
+from loadlab.server.model import Llama  # noqa: E402
+from loadlab.server.placement import place  # noqa: E402
 from loadlab.server.plan import Chunk, Sequence  # noqa: E402
+from loadlab.server.runner import TorchRunner  # noqa: E402
 from loadlab.server.schedule import Scheduler  # noqa: E402
 from loadlab.server.switches import Switches  # noqa: E402
 
@@ -86,11 +85,14 @@ def test_a_seed_draws_the_same_at_any_batch_size(model: Llama) -> None:
 
 def test_logits_equal_a_plain_dense_forward(model: Llama) -> None:
     prompt = PROMPTS[5]
-    blocks = Pool(10)
-    sequence = Sequence("a", list(prompt), 1, GREEDY)
-    blocks.grow(sequence, len(prompt))
-    seen = model(TorchRunner(model)._batch([Chunk(sequence, 0, len(prompt), True)], []))[0]
-    torch.testing.assert_close(seen, dense(prompt), rtol=1e-4, atol=1e-4)
+    every = Sampling(logprobs=weights.TINY.vocabulary)
+    sequence = Sequence("a", list(prompt), 1, every)
+    Pool(10).grow(sequence, len(prompt))
+    [[choice]] = TorchRunner(model).step([Chunk(sequence, 0, len(prompt), True)])
+    seen = torch.tensor([logprob for _, logprob in sorted(choice.top)])
+    torch.testing.assert_close(seen, dense(prompt).log_softmax(-1), rtol=1e-4, atol=1e-4)
+    assert choice.token == int(seen.argmax())
+    assert choice.logprob == float(seen.max())
 
 
 def dense(prompt: list[int]) -> torch.Tensor:
@@ -121,28 +123,3 @@ def dense(prompt: list[int]) -> torch.Tensor:
         gate, up = (rms(x, tensors[f"{i}.ffn_norm"]) @ tensors[f"{i}.gate_up"].T).chunk(2, -1)
         x = x + (torch.nn.functional.silu(gate) * up) @ tensors[f"{i}.down"].T
     return (rms(x[-1], tensors["norm"]) @ tensors["embed"].T).float()
-
-
-def test_top_p_keeps_only_the_likeliest_tokens() -> None:
-    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
-
-    def drawn(top_p: float) -> set[int]:
-        picks = [Pick(Sampling(temperature=1.0, top_p=top_p, seed=seed), 0) for seed in range(300)]
-        return set(choose(logits.repeat(300, 1), picks, end=3))
-
-    assert drawn(1.0) == {0, 1, 2, 3}
-    assert drawn(0.79) == {0, 1}
-    assert drawn(0.0) == {0}
-
-
-def test_draws_follow_the_probabilities() -> None:
-    picks = [Pick(Sampling(temperature=1.0, seed=seed), 0) for seed in range(4000)]
-    drawn = choose(torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(4000, 1), picks, end=2)
-    shares = [drawn.count(token) / 4000 for token in range(3)]
-    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.03)
-
-
-def test_the_end_cannot_come_before_min_tokens() -> None:
-    logits = torch.tensor([[0.0, 9.0]])
-    assert choose(logits.clone(), [Pick(Sampling(min_tokens=2), 1)], end=1) == [0]
-    assert choose(logits.clone(), [Pick(Sampling(min_tokens=2), 2)], end=1) == [1]
