@@ -3,6 +3,6 @@
 from loadlab.store.opening import open  # noqa: A004 (store.open reads well and is never star-imported)
 from loadlab.store.sharing import SharedStore, take_over
 from loadlab.store.store import Store
-from loadlab.store.stored import StoredRun
+from loadlab.store.stored import Pricing, StoredRun
 
-__all__ = ["SharedStore", "Store", "StoredRun", "open", "take_over"]
+__all__ = ["Pricing", "SharedStore", "Store", "StoredRun", "open", "take_over"]

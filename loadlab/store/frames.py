@@ -91,6 +91,27 @@ def calibration(connection: sa.Connection, load_host: Mapping[str, Any]) -> pd.D
     return found.drop_duplicates(load).sort_values(load, ignore_index=True)
 
 
+def spent(connection: sa.Connection, since_ns: int) -> pd.DataFrame:
+    """Sums of the requests of runs begun since then, by run, level, warm-up and outcome."""
+    ok, run = _request.error_kind.is_(None).label("ok"), schema.run.c
+    by = [_request.run_id, _request.level, _request.warmup, ok]
+    sums = [
+        sa.func.count().label("requests"),
+        sa.func.sum(_request.prompt_tokens).label("prompt_tokens"),
+        sa.func.sum(_request.output_tokens).label("output_tokens"),
+        sa.func.sum(_request.cost_nano_usd).label("cost_nano_usd"),
+        sa.func.count(_request.cost_nano_usd).label("known_costs"),
+        sa.func.min(_request.planned_ns).label("first_ns"),
+        sa.func.max(_request.done_ns).label("last_ns"),
+    ]
+    query = sa.select(*by, *sums).join_from(schema.request, schema.run).where(run.started_at_ns >= since_ns)
+    import pandas as pd
+
+    rows = connection.execute(query.group_by(*by).order_by(_request.run_id, _request.level)).mappings()
+    names = [column.name for column in by] + [column.name for column in sums]
+    return pd.DataFrame([dict(row) for row in rows], columns=names, dtype=object)
+
+
 def gaps(connection: sa.Connection, run_id: str, level: int | None) -> pd.DataFrame:
     """One row per gap between neighbouring arrivals: level, warmup, ok (the request did not fail), itl_ms."""
     import pandas as pd

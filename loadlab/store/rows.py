@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from loadlab.core.nouns import Level, Reading, Result, Run
+from loadlab.core.nouns import Level, Price, Reading, Result, Run, Terms
 from loadlab.store import codec, schema
 
 _DETAIL_LIMIT = 2000
@@ -105,6 +106,17 @@ def reading_rows(run_id: str, readings: Sequence[Reading], clock_ns: int) -> Ite
                 "metric": text(reading.metric, 120),
                 "value": float(reading.value),
             }
+
+
+def repricing_row(run_id: str, price: Price | None, unpriced: str, terms: Terms) -> dict[str, Any]:
+    """The row of a run priced anew, now."""
+    return {
+        "run_id": run_id,
+        "priced_at_ns": time.time_ns(),
+        "price": asdict(price) if price else None,
+        "unpriced": unpriced,
+        "terms": asdict(terms),
+    }
 
 
 def calibration_row(

@@ -135,6 +135,20 @@ reading = sa.Table(
     sa.Index(None, "run_id", "at_ns"),
 )
 
+# What a run cost under another price or other terms; the first price is the run's own and stays there.
+repricing = sa.Table(
+    "repricing",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column(
+        "run_id", sa.String(40), sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("priced_at_ns", Int, nullable=False),
+    sa.Column("price", sa.JSON(none_as_null=True)),
+    sa.Column("unpriced", sa.Text, nullable=False),
+    sa.Column("terms", sa.JSON, nullable=False),
+)
+
 # What the client's own error was, on one load host under one load; errors are client minus server.
 calibration = sa.Table(
     "calibration",

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from loadlab.core.errors import NoDataError
-from loadlab.core.nouns import Level, Reading, Result, Run, RunState, Verdict
+from loadlab.core.nouns import Level, Price, Reading, Result, Run, RunState, Terms, Verdict
 from loadlab.store import codec, engine, frames, rows, schema
 from loadlab.store.migration import HEAD
-from loadlab.store.stored import StoredRun, state
+from loadlab.store.stored import Pricing, StoredRun, state
 from loadlab.store.url import shown, sqlite_file
 
 if TYPE_CHECKING:
@@ -78,6 +78,29 @@ class Store:
     def set_verdict(self, run_id: str, verdict: Verdict, reasons: Sequence[str]) -> None:
         """Stores whether the run can be trusted, and why not."""
         self._update_run(run_id, verdict=verdict, reasons=list(reasons))
+
+    def reprice(self, run_id: str, price: Price | None, unpriced: str, terms: Terms) -> None:
+        """Stores that the run is priced like this from now on; every pricing before it is kept."""
+        row = rows.repricing_row(run_id, price, unpriced, terms)
+        with self._transaction() as connection:
+            connection.execute(schema.repricing.insert(), row)
+
+    def pricings(self, run_id: str) -> list[Pricing]:
+        """Every pricing of a run (full id), its own first, the one in force last."""
+        run, table = self.run(run_id), schema.repricing
+        query = sa.select(table).where(table.c.run_id == run.id).order_by(table.c.id)
+        with self._transaction() as connection:
+            later = [Pricing.from_row(row) for row in connection.execute(query).mappings()]
+        return [Pricing(run.started_at_ns, run.price, run.unpriced, run.spec.terms), *later]
+
+    def spent(self, since_ns: int = 0) -> pd.DataFrame:
+        """What the runs begun since then (UTC) used: a row per run, level, warmup and ok, with its sums.
+
+        Columns: run_id, level, warmup, ok, requests, prompt_tokens, output_tokens, cost_nano_usd and
+        known_costs (how many it is the sum of), first_ns, last_ns.
+        """
+        with self._transaction() as connection:
+            return frames.spent(connection, since_ns)
 
     def add_calibration(
         self, run_id: str | None, environment: Mapping[str, Any], measured: Mapping[str, Any]

@@ -9,10 +9,31 @@ from typing import Any
 from sqlalchemy.engine import RowMapping
 
 from loadlab.core.errors import StoreError
-from loadlab.core.nouns import Price, Run, RunState, Verdict
+from loadlab.core.nouns import Price, Run, RunState, Terms, Verdict
 from loadlab.core.units import NS_PER_S
 
 SILENT_NS = 10 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """A price and terms that a run was priced at, and when (UTC). A run's own is the first."""
+
+    priced_at_ns: int
+    price: Price | None
+    unpriced: str
+    terms: Terms
+
+    @classmethod
+    def from_row(cls, row: RowMapping) -> Pricing:
+        """The pricing of a row of table `repricing`."""
+        price = row["price"]
+        return cls(
+            row["priced_at_ns"],
+            Price.from_dict(price) if price else None,
+            row["unpriced"],
+            Terms(**row["terms"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The first schema: run, level, request, arrivals, reading, calibration."""
+"""The first schema: run, level, request, arrivals, reading, repricing, calibration."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -125,6 +125,20 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("run_id", "worker", "seq", name=op.f("pk_arrivals")),
     )
+    op.create_table(
+        "repricing",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("priced_at_ns", Int, nullable=False),
+        sa.Column("price", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("unpriced", sa.Text(), nullable=False),
+        sa.Column("terms", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_repricing_run_id_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_repricing")),
+    )
+    op.create_index(op.f("ix_repricing_run_id"), "repricing", ["run_id"], unique=False)
     op.create_table(
         "calibration",
         sa.Column("id", Int, nullable=False),
