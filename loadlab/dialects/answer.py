@@ -87,7 +87,7 @@ class Each:
 
 
 class Answer:
-    """A Decoder of messages that are JSON objects; a dialect's subclass says what they mean, in `_read`.
+    """A Decoder of messages that are JSON objects; a dialect's subclass says what they mean, in `read`.
 
     Output that comes in one piece has no time of its own: no Delta is given then. `marked` says whether the
     language marks the end of a stream; where it does not, the end of the body is the end.
@@ -145,7 +145,7 @@ class Answer:
                 raise ValueError(f"expected a JSON object, got {str(part)[:80]!r}")
             if error := part.get("error") or self._refusal(part):
                 self.error = words(error)
-            self._read(part, deltas)
+            self.read(part, deltas)
 
     def _refusal(self, document: dict[str, Any]) -> str | None:
         """The words that some vendors put at the top of an answer in one piece when it is none."""
@@ -153,16 +153,16 @@ class Answer:
             return None
         return next((said for name in _WORDS[:-1] if isinstance(said := document.get(name), str)), None)
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         """Takes one message; output goes to `deltas`, everything else to the attributes."""
         raise NotImplementedError
 
-    def _finish(self, reason: str | None) -> None:
+    def finish(self, reason: str | None) -> None:
         """Notes why the output ended, in OpenAI's words where they have one for it."""
         if reason:
             self.finish_reason = _FINISHES.get(reason, reason)
 
-    def _time(self, timings: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    def keep_times(self, timings: Mapping[str, Any], names: tuple[str, ...]) -> None:
         """Keeps those of the server's own times that are numbers."""
         known = {name: timings[name] for name in names if isinstance(timings.get(name), int | float)}
         if known:
@@ -191,7 +191,7 @@ class Refusal(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         self.error = self.error or words(document)
 
 

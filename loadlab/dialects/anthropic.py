@@ -63,19 +63,19 @@ class MessagesAnswer(Answer):
         super().__init__(cutter)
         self._usage: dict[str, Any] = {}
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         match document.get("type"):
             case "content_block_delta":
                 _delta(document["delta"], deltas)
             case "message_start":
                 self._count(document["message"].get("usage"))
             case "message_delta":
-                self._finish(document["delta"].get("stop_reason"))
+                self.finish(document["delta"].get("stop_reason"))
                 self._count(document.get("usage"))
             case "message_stop":
                 self.complete = True
             case "message":
-                self._finish(document.get("stop_reason"))
+                self.finish(document.get("stop_reason"))
                 self._count(document.get("usage"))
 
     def _count(self, reported: dict[str, Any] | None) -> None:

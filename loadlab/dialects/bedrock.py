@@ -46,18 +46,18 @@ class ConverseAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if part := document.get("contentBlockDelta"):
             _delta(part["delta"], deltas)
         elif stop := document.get("messageStop"):
-            self._finish(stop.get("stopReason"))
+            self.finish(stop.get("stopReason"))
         elif metadata := document.get("metadata"):
             self._count(metadata)
             self.complete = True
 
     def _count(self, document: dict[str, Any]) -> None:
         self.usage = usage.bedrock(document.get("usage") or {})
-        self._time(document.get("metrics") or {}, ("latencyMs",))
+        self.keep_times(document.get("metrics") or {}, ("latencyMs",))
 
 
 class ConverseWhole(ConverseAnswer):
@@ -65,9 +65,9 @@ class ConverseWhole(ConverseAnswer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if "output" in document:
-            self._finish(document.get("stopReason"))
+            self.finish(document.get("stopReason"))
             self._count(document)
 
 
@@ -98,11 +98,11 @@ class InvokeAnswer(MessagesAnswer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if chunk := document.get("chunk"):
             inner = orjson.loads(b64decode(chunk["bytes"]))
-            super()._read(inner, deltas)
-            self._time(inner.get("amazon-bedrock-invocationMetrics") or {}, _TIMES)
+            super().read(inner, deltas)
+            self.keep_times(inner.get("amazon-bedrock-invocationMetrics") or {}, _TIMES)
 
 
 CONVERSE = Converse()

@@ -57,12 +57,12 @@ class SoundAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         match document.get("type"):
             case "chunk" if document.get("data"):
                 self.audio_s = (self.audio_s or 0.0) + len(b64decode(document["data"])) / (2 * RATE)
                 if not self.server_timings:
-                    self._time(document, ("step_time",))
+                    self.keep_times(document, ("step_time",))
                 deltas.append(Delta("answer", ""))
             case "done":
                 self.complete = True

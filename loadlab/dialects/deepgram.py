@@ -39,7 +39,7 @@ class ListenAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         duration = (document.get("metadata") or {}).get("duration")
         self.audio_s = None if duration is None else float(duration)
         if "results" not in document and not self.error:
@@ -71,7 +71,7 @@ class LiveAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         match document.get("type"):
             case "Results":
                 if text := document["channel"]["alternatives"][0]["transcript"]:

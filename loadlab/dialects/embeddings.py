@@ -32,7 +32,7 @@ class EmbeddingsAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if reported := document.get("usage"):
             self.usage = usage.openai(reported)
 

@@ -49,7 +49,7 @@ class GeminiAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if reported := document.get("usageMetadata"):
             self.usage = usage.gemini(reported)
         if reason := (document.get("promptFeedback") or {}).get("blockReason"):
@@ -58,7 +58,7 @@ class GeminiAnswer(Answer):
             for part in (candidate.get("content") or {}).get("parts") or ():
                 _part(part, deltas)
             if reason := candidate.get("finishReason"):
-                self._finish(reason)
+                self.finish(reason)
                 self.complete = True
 
 

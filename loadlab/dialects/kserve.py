@@ -40,7 +40,7 @@ class InferAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if "outputs" not in document and not self.error:
             raise ValueError("the answer has no outputs")
 

@@ -45,14 +45,14 @@ class CompletionAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if text := document.get("content"):
             deltas.append(Delta("answer", text))
         if document.get("stop") is True:
             self.complete = True
             timings = document.get("timings") or {}
-            self._time(timings, TIMES)
-            self._finish(document.get("stop_type"))
+            self.keep_times(timings, TIMES)
+            self.finish(document.get("stop_type"))
             self.usage = Usage(
                 prompt_tokens=document.get("tokens_evaluated"),
                 output_tokens=document.get("tokens_predicted", timings.get("predicted_n")),

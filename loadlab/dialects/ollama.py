@@ -45,7 +45,7 @@ class ChatAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         message = document.get("message") or {}
         if text := message.get("thinking"):
             deltas.append(Delta("reasoning", text))
@@ -55,8 +55,8 @@ class ChatAnswer(Answer):
         deltas.extend(Delta("tool", str(call["function"].get("arguments", ""))) for call in calls)
         if document.get("done"):
             self.complete = True
-            self._finish(document.get("done_reason"))
-            self._time(document, _TIMES)
+            self.finish(document.get("done_reason"))
+            self.keep_times(document, _TIMES)
             self.usage = Usage(document.get("prompt_eval_count"), document.get("eval_count"))
 
 

@@ -34,7 +34,7 @@ class RerankAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         reported = document.get("usage") or {}
         tokens = (document.get("meta") or {}).get("tokens") or {}
         count = reported.get("prompt_tokens", reported.get("total_tokens", tokens.get("input_tokens")))

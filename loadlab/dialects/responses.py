@@ -54,7 +54,7 @@ class ResponsesAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         event = document.get("type", "")
         if kind := _KINDS.get(event):
             if text := document.get("delta"):
@@ -72,7 +72,7 @@ class ResponsesAnswer(Answer):
             self.usage = usage.openai(reported)
         if error := response.get("error"):
             self.error = words(error)
-        self._finish((response.get("incomplete_details") or {}).get("reason") or response.get("status"))
+        self.finish((response.get("incomplete_details") or {}).get("reason") or response.get("status"))
 
 
 RESPONSES = Responses()

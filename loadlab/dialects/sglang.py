@@ -51,7 +51,7 @@ class GenerateAnswer(Answer):
         self._seen = 0
         self._text = ""
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         meta = document.get("meta_info") or {}
         counted = meta.get("completion_tokens") or 0
         if counted > self._seen:
@@ -64,7 +64,7 @@ class GenerateAnswer(Answer):
                 cached_tokens=meta.get("cached_tokens"),
                 reasoning_tokens=meta.get("reasoning_tokens"),
             )
-            self._time(meta, _TIMES)
+            self.keep_times(meta, _TIMES)
         if reason := meta.get("finish_reason"):
             self._end(reason)
 
@@ -73,7 +73,7 @@ class GenerateAnswer(Answer):
         return text[len(known) :] if known and text.startswith(known) else text
 
     def _end(self, reason: dict[str, Any]) -> None:
-        self._finish(reason.get("type"))
+        self.finish(reason.get("type"))
         if reason.get("type") == "abort":
             self.error = str(reason.get("message") or "the server aborted the request")
 

@@ -47,7 +47,7 @@ class SpeechAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if sound := document.get("audio"):
             self.audio_s = (self.audio_s or 0.0) + len(b64decode(sound)) / (2 * RATE)
             deltas.append(Delta("answer", ""))

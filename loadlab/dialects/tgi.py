@@ -49,11 +49,11 @@ class GenerateAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if (token := document.get("token")) and token["text"] and not token.get("special"):
             deltas.append(Delta("answer", token["text"]))
         if details := document.get("details"):
-            self._finish(details.get("finish_reason"))
+            self.finish(details.get("finish_reason"))
             self.usage = Usage(details.get("input_length"), details.get("generated_tokens"))
         if document.get("generated_text") is not None:
             self.complete = True

@@ -62,7 +62,7 @@ class TranscriptAnswer(Answer):
 
     __slots__ = ()
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         kind = document.get("type")
         if kind == "transcript.text.delta":
             if text := document.get("delta"):
@@ -72,7 +72,7 @@ class TranscriptAnswer(Answer):
         for choice in (document.get("choices") or ())[:1]:
             if text := choice["delta"].get("content"):
                 deltas.append(Delta("answer", text))
-            self._finish(choice.get("finish_reason"))
+            self.finish(choice.get("finish_reason"))
         if reported := document.get("usage"):
             self._count(reported)
 

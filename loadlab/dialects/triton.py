@@ -61,10 +61,10 @@ class TritonAnswer(Answer):
 
     marked = False
 
-    def _read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
+    def read(self, document: dict[str, Any], deltas: list[Delta]) -> None:
         if text := document.get("text_output"):
             deltas.append(Delta("answer", str(text)))
-        self._time(document, _TIMES)
+        self.keep_times(document, _TIMES)
 
 
 GENERATE = Triton(tensorrt=False)
