@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loadlab import __version__
-from loadlab.cli import calibrate, dash, db, doctor, gpu, run, runs, serve, worker
+from loadlab.cli import calibrate, dash, db, doctor, gpu, hardware, run, runs, serve, techniques, worker
 
 app = typer.Typer(
     name="loadlab",
@@ -40,6 +40,8 @@ app.command("worker")(worker.worker)
 app.add_typer(runs.app, name="runs")
 app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
+app.add_typer(hardware.app, name="hardware")
+app.command("techniques")(techniques.techniques)
 app.command("dash")(dash.dash)
 app.add_typer(gpu.app, name="gpu")
 app.add_typer(db.app, name="db")

@@ -55,16 +55,24 @@ class Hardware:
         """What one token takes in the KV cache in all."""
         return self.shape.kv_per_token * (4.0 if self.quant == "fp32" else 2.0)
 
+    @property
+    def memory_bytes(self) -> float:
+        """What weights and KV cache may take in all."""
+        return self.device.memory_gb * _GB * self.memory_share * self.tensor_parallel
+
+    def fits(self) -> bool:
+        """Whether the weights leave room for at least one token."""
+        return self.memory_bytes - self.weight_bytes >= self.kv_bytes
+
     def kv_tokens(self) -> int:
         """Tokens that fit beside the weights. Raises UsageError when the weights do not fit."""
-        memory = self.device.memory_gb * _GB * self.memory_share * self.tensor_parallel
-        if (left := memory - self.weight_bytes) < self.kv_bytes:
+        if not self.fits():
             raise UsageError(
                 f"{self.shape.name} in {self.quant} takes {self.weight_bytes / _GB:.0f} GB, but "
-                f"{self.tensor_parallel} × {self.device.name} has {memory / _GB:.0f} GB to use; take "
-                "a larger --tensor-parallel, a smaller --quant or another --hardware."
+                f"{self.tensor_parallel} × {self.device.name} has {self.memory_bytes / _GB:.0f} GB to use; "
+                "take a larger --tensor-parallel, a smaller --quant or another --hardware."
             )
-        return int(left / self.kv_bytes)
+        return int((self.memory_bytes - self.weight_bytes) / self.kv_bytes)
 
 
 class Work(NamedTuple):
