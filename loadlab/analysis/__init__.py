@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadlab.analysis.curve import at_slo, curve, dominated
+from loadlab.analysis.ledger import at_pricing
 from loadlab.analysis.nouns import LevelSummary, Stored, Summary, label
 from loadlab.analysis.samples import request_metrics
 from loadlab.analysis.summary import summarise
@@ -35,10 +36,11 @@ def summary_of(store: Any, ref: str) -> Summary:
     """
     stored = store.run(ref)
     of = stored.id
+    stored, requests = at_pricing(stored, store.requests(of), store.pricings(of)[-1])
     return summarise(
         stored,
         store.levels(of),
-        store.requests(of),
+        requests,
         store.gaps(of),
         store.readings(of),
         store.calibration(stored.environment),

@@ -93,6 +93,11 @@ class Store:
             later = [Pricing.from_row(row) for row in connection.execute(query).mappings()]
         return [Pricing(run.started_at_ns, run.price, run.unpriced, run.spec.terms), *later]
 
+    def repriced(self) -> list[str]:
+        """The runs that were priced again since they were recorded."""
+        with self._transaction() as connection:
+            return list(connection.execute(sa.select(schema.repricing.c.run_id).distinct()).scalars())
+
     def spent(self, since_ns: int = 0) -> pd.DataFrame:
         """What the runs begun since then (UTC) used: a row per run, level, warmup and ok, with its sums.
 

@@ -13,7 +13,8 @@ import pytest
 
 from loadlab.analysis import Summary, summarise, summary_of
 from loadlab.analysis.cost import KEYS
-from loadlab.core.nouns import Level, Price
+from loadlab.core.nouns import Level, Price, Terms
+from loadlab.store import Pricing
 
 HOUR = Price(
     "cpu-hour", "hour", source="list price", as_of="2026-11-01", assumption="2 vCPU", usd_per_hour=0.36
@@ -319,6 +320,9 @@ def test_summary_of_reads_each_frame_of_the_named_run() -> None:
         def requests(self, run_id: str) -> pd.DataFrame:
             return requests
 
+        def pricings(self, run_id: str) -> list[Pricing]:
+            return [Pricing(0, TOKEN, "", Terms())]
+
         def gaps(self, run_id: str) -> pd.DataFrame:
             return handmade.gaps(requests)
 
@@ -331,6 +335,7 @@ def test_summary_of_reads_each_frame_of_the_named_run() -> None:
 
     found = summary_of(OneRun(), "latest")
     assert found.run["id"] == "run-7"
+    assert found.levels[0].cost["usd"] == pytest.approx(10e-6 + 3 * 2e-6)
     assert found.levels[0].generator["hub_stall_ms_max"] == 5
     assert found.levels[0].accuracy["ttft_p50_ms"] == 0.25
 
