@@ -1,4 +1,4 @@
-"""Times steps of the torch engine's runner: what the losses of a device are fitted to. Needs the server extra.
+"""Times steps of the torch engine's runner: what the losses of a device are fitted to.
 
 Steps of every kind: few and many streams, short and long contexts, prompts in pieces, both at once. No pipe
 and no HTTP are in them.
