@@ -18,7 +18,7 @@ from loadlab.core.nouns import Endpoint
 
 DEFAULT_DIALECT = "openai-chat"
 _TABLES = ("headers", "fields", "body", "params")
-_KEYS = {"url", "dialect", "api_key_env", "auth", "stream", "with", *_TABLES}
+KEYS = {"url", "dialect", "api_key_env", "auth", "stream", "with", *_TABLES}
 _BRACES = re.compile(r"\{(\w+)\}")
 
 Profile = Mapping[str, Any]
@@ -121,7 +121,7 @@ def _check(name: str, profile: Any) -> None:
     if not isinstance(profile, Mapping):
         raise UsageError(f"{where} must be a table with a url and what else is special there.")
     for part in (profile, *profile.get("with", {}).values()):
-        if strange := sorted(set(part) - _KEYS):
-            raise UsageError(f"{where} has unknown key '{strange[0]}'. Known: {', '.join(sorted(_KEYS))}.")
+        if strange := sorted(set(part) - KEYS):
+            raise UsageError(f"{where} has unknown key '{strange[0]}'. Known: {', '.join(sorted(KEYS))}.")
     if "{key}" not in profile.get("auth", "{key}") or ":" not in profile.get("auth", ":"):
         raise UsageError(f"{where} auth = {profile['auth']!r} must be like 'api-key: {{key}}'.")
