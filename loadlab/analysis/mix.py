@@ -1,7 +1,7 @@
-"""What a mix of two measured things would cost and how long it would take: a router or a cache, not yet built.
+"""What a mix of two measured things would cost and how long it would take: a router or a cache to be built.
 
-Each part keeps the cost and the latencies it had at the load at which it was measured; that is assumed, and it
-is said. Percentiles are of the two samples together, weighted by share, not means of percentiles.
+Each part keeps the cost and the latencies it had at the load at which it was measured; that is assumed, and
+said. Percentiles are of the two samples together, weighted by share, not means of percentiles.
 """
 
 from __future__ import annotations

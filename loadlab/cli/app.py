@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from loadlab import __version__
-from loadlab.cli import calibrate, dash, db, doctor, gpu, hardware, run, runs, serve, techniques, worker
+from loadlab.cli import (
+    calibrate,
+    cost,
+    dash,
+    db,
+    doctor,
+    gpu,
+    hardware,
+    prices,
+    run,
+    runs,
+    serve,
+    techniques,
+    worker,
+)
 
 app = typer.Typer(
     name="loadlab",
@@ -44,5 +58,7 @@ app.add_typer(hardware.app, name="hardware")
 app.command("techniques")(techniques.techniques)
 app.command("dash")(dash.dash)
 app.add_typer(gpu.app, name="gpu")
+app.add_typer(prices.app, name="prices")
+app.add_typer(cost.app, name="cost")
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

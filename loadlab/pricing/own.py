@@ -6,6 +6,7 @@ from `since` on or above `above_prompt_tokens`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -69,12 +70,17 @@ def entries(tables: Any, file: str) -> dict[str, Entry]:
 def written(name: str, table: Mapping[str, Any]) -> str:
     """The TOML text of one more table of that name."""
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
-    return "\n".join([f'[[prices."{name}"]]', *lines]) + "\n"
+    return "\n".join([head(name), *lines]) + "\n"
+
+
+def head(name: str) -> str:
+    """The line that begins a table of that name."""
+    return f"[[prices.{_toml(name)}]]"
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value)  # a JSON string is a TOML string
     return f"[{', '.join(map(_toml, value))}]" if isinstance(value, Sequence) else repr(value)
 
 

@@ -20,11 +20,15 @@ def terms(config: Mapping[str, Any] | None = None, slo: str | None = None, **fla
     `config` is the parsed file, read when not given. Raises UsageError.
     """
     config = configuration.load() if config is None else config
-    written = check_terms(_written(config), "loadlab.toml: [cost] ")
+    return changed(check_terms(_written(config), "loadlab.toml: [cost] "), slo, **flags)
+
+
+def changed(base: Terms, slo: str | None = None, **flags: float | None) -> Terms:
+    """The same terms with what the flags say instead. Raises UsageError."""
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     if slo is not None:
         given["slo"] = _limits(slo)
-    return check_terms(replace(written, **given))
+    return check_terms(replace(base, **given))
 
 
 def _written(config: Mapping[str, Any]) -> Terms:
