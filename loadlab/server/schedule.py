@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import chain
 
-from loadlab.server.job import Choice, EngineError, Finish, Load
+from loadlab.server.job import Choice, EngineError, Load
 from loadlab.server.kv import Pool
 from loadlab.server.plan import Chunk, Output, Proposer, Runner, Sequence
 from loadlab.server.switches import Switches
@@ -106,7 +106,8 @@ class Scheduler:
 
     def advance(self, plan: list[Chunk], choices: list[list[Choice]]) -> list[Output]:
         """Takes in what a step computed."""
-        outputs, block, caching = [], self._pool.block, self._pool.caching
+        outputs: list[Output] = []
+        block, caching = self._pool.block, self._pool.caching
         for chunk, chosen in zip(plan, choices, strict=True):
             sequence = chunk.sequence
             if chunk.start < sequence.prompt:
@@ -119,6 +120,7 @@ class Scheduler:
             if caching and sequence.computed >= (sequence.kept + 1) * block:
                 self._pool.keep(sequence)
         for output in outputs:
+            self._tally.generated += len(output.choices)
             if output.finish:
                 del self._known[output.sequence.id]
                 self._leave(output.sequence)
@@ -274,18 +276,13 @@ class Scheduler:
 
     def _take(self, sequence: Sequence, chosen: list[Choice]) -> Output:
         """Appends chosen tokens up to one that ends the answer; all before the last are computed already."""
-        tokens, sampling = sequence.tokens, sequence.sampling
-        most, before = sequence.prompt + sequence.limit, len(tokens)
-        finish: Finish | None = None
-        for choice in chosen:
-            tokens.append(choice.token)
-            if choice.token == self._end and not sampling.ignore_eos:
-                finish = "stop"
-            elif len(tokens) >= most:
-                finish = "length"
-            if finish:
-                break
-        taken = len(tokens) - before
-        sequence.computed += taken - 1
-        self._tally.generated += taken
-        return Output(sequence, chosen[:taken], finish)
+        tokens, most = sequence.tokens, sequence.prompt + sequence.limit
+        end = None if sequence.sampling.ignore_eos else self._end
+        for taken, choice in enumerate(chosen, 1):
+            token = choice.token
+            tokens.append(token)
+            if token == end or len(tokens) >= most:
+                sequence.computed += taken - 1
+                return Output(sequence, chosen[:taken], "stop" if token == end else "length")
+        sequence.computed += len(chosen) - 1
+        return Output(sequence, chosen, None)
