@@ -21,7 +21,6 @@ app = typer.Typer(no_args_is_help=True, help="Show prices, put down your own, ch
 OLD_DAYS = 180
 _SHOWN = 40
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Rate = Annotated[float | None, typer.Option(metavar="USD")]
 
 
 @app.command("list")
@@ -49,17 +48,31 @@ def list_prices(
 @app.command("set")
 def set_price(
     name: Annotated[str, typer.Argument(help="What to call it: a model, or a word for --price.")],
-    hour: Annotated[Rate, typer.Option("--hour", help="Per hour of one unit.")] = None,
+    hour: Annotated[float | None, typer.Option("--hour", help="Per hour of one unit.", metavar="USD")] = None,
     unit: Annotated[str | None, typer.Option(help="Of --hour: deployment, device or vcpu.")] = None,
     terms: Annotated[str | None, typer.Option(help="Of --hour: on-demand, reserved or spot.")] = None,
-    input_: Annotated[Rate, typer.Option("--input", help="Per million prompt tokens.")] = None,
-    output: Annotated[Rate, typer.Option("--output", help="Per million output tokens.")] = None,
-    cached_input: Annotated[Rate, typer.Option(help="Per million cached prompt tokens.")] = None,
-    cache_write: Annotated[Rate, typer.Option(help="Per million prompt tokens written to a cache.")] = None,
-    reasoning: Annotated[Rate, typer.Option(help="Per million tokens of reasoning.")] = None,
-    audio_second: Annotated[Rate, typer.Option(help="Per second of audio.")] = None,
-    request: Annotated[Rate, typer.Option(help="Per request that was answered.")] = None,
-    per_1000: Annotated[Rate, typer.Option("--per-1000", help="Per thousand inferences.")] = None,
+    input_: Annotated[
+        float | None, typer.Option("--input", help="Per million prompt tokens.", metavar="USD")
+    ] = None,
+    output: Annotated[
+        float | None, typer.Option("--output", help="Per million output tokens.", metavar="USD")
+    ] = None,
+    cached_input: Annotated[
+        float | None, typer.Option(metavar="USD", help="Per million cached prompt tokens.")
+    ] = None,
+    cache_write: Annotated[
+        float | None, typer.Option(metavar="USD", help="Per million prompt tokens written to a cache.")
+    ] = None,
+    reasoning: Annotated[
+        float | None, typer.Option(metavar="USD", help="Per million tokens of reasoning.")
+    ] = None,
+    audio_second: Annotated[float | None, typer.Option(metavar="USD", help="Per second of audio.")] = None,
+    request: Annotated[
+        float | None, typer.Option(metavar="USD", help="Per request that was answered.")
+    ] = None,
+    per_1000: Annotated[
+        float | None, typer.Option("--per-1000", help="Per thousand inferences.", metavar="USD")
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option(help="The day it was true by its source. Default: today.", metavar="DATE")
     ] = None,
