@@ -13,6 +13,7 @@ from loadlab.cli import (
     dash,
     db,
     doctor,
+    export,
     gpu,
     hardware,
     prices,
@@ -60,5 +61,6 @@ app.command("dash")(dash.dash)
 app.add_typer(gpu.app, name="gpu")
 app.add_typer(prices.app, name="prices")
 app.add_typer(cost.app, name="cost")
+app.add_typer(export.app, name="export")
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

@@ -42,7 +42,7 @@ def agent(
     from loadlab.collectors.agent import GpuAgent
 
     token = secret("--token-env", token_env)
-    if token is None and not _loopback(host):
+    if token is None and not loopback(host):
         raise UsageError(
             f"--host {host} is not a loopback address: name a token that callers must show "
             "(--token-env NAME), or listen on 127.0.0.1 and forward it: ssh -L 9401:127.0.0.1:9401 HOST"
@@ -82,7 +82,8 @@ async def _serve(agent: Any, host: str, port: int, as_json: bool) -> None:
         await runner.cleanup()
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether an address is one that only this host reaches."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
