@@ -57,6 +57,10 @@ Duration = Annotated[
 ]
 Warmup = Annotated[str, typer.Option(help="First part of each level, recorded but kept out of every metric.")]
 MaxTokens = Annotated[int | None, typer.Option(help="Cap on the output of every request.")]
+ExactLength = Annotated[
+    bool,
+    typer.Option("--exact-length", help="Ask for exactly so many output tokens, where the endpoint can."),
+]
 PromptTokens = Annotated[
     int | None,
     typer.Option(help="Synthetic prompts of about this many tokens instead of the scenario's own."),

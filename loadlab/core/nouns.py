@@ -242,6 +242,7 @@ class Run:
     clock_ns: int
     started_at_ns: int
     max_tokens: int | None = None
+    exact_length: bool = False
     prompt_tokens: int | None = None
     processes: int = 1
     price: Price | None = None

@@ -31,6 +31,7 @@ class Driver:
         seed: int,
         timeouts: Timeouts,
         max_tokens: int | None = None,
+        exact_length: bool = False,
         prompt_tokens: int | None = None,
         worker: int = 0,
         workers: int = 1,
@@ -45,7 +46,7 @@ class Driver:
         self._places: Semaphore | None = None
         self._sink = sink
         self._timeouts = timeouts
-        self._max_tokens = max_tokens
+        self._max_tokens, self._exact_length = max_tokens, exact_length
         self._synthetic = Synthetic(prompt_tokens) if prompt_tokens else None
         self._replay: Replay | None = None
         self._streams: dict[Workload, Iterator[Request]] = {}
@@ -66,6 +67,8 @@ class Driver:
         if stream is None:
             stream = self._streams[chosen] = share(chosen.requests(self.seed), self.worker, self.workers)
         request = next(stream)
+        if self._exact_length:
+            request = replace(request, ignore_eos=True)
         return request if self._max_tokens is None else replace(request, max_tokens=self._max_tokens)
 
     def send(self, request: Request, planned_ns: int | None) -> Exchange:

@@ -54,6 +54,7 @@ class Worker:
             seed=run.seed,
             timeouts=run.timeouts,
             max_tokens=run.max_tokens,
+            exact_length=run.exact_length,
             prompt_tokens=run.prompt_tokens,
             worker=index,
             workers=count,

@@ -25,7 +25,7 @@ from loadlab.testing.vendors import MODEL, Vendor
 @dataclass(slots=True)
 class VendorServer:
     """Serves from `__enter__` to `__exit__`; `asked` holds the headers (names in small letters) of every
-    request it answered well.
+    request it answered well, `bodies` what came with it.
 
     `words` pieces of output come per answer. With `key`, some header must contain it. With `whole`, an answer
     comes in one piece even where a stream was asked for. `lists` are the models it tells of, none by default.
@@ -40,6 +40,7 @@ class VendorServer:
     whole: bool = False
     lists: tuple[str, ...] = ()
     asked: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     port: int = 0
     _ready: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -87,6 +88,7 @@ class VendorServer:
         if refusal := self._refusal(request, raw):
             return refusal
         self.asked.append({name.lower(): value for name, value in request.headers.items()})
+        self.bodies.append(raw)
         if self.vendor.conversation:
             return await self._converse(request)
         if self.vendor.answers is None or self.whole:

@@ -120,3 +120,12 @@ def test_a_profile_sends_the_key_in_the_vendors_header(tmp_path: Path) -> None:
     assert list(rows.error_kind.dropna()) == []
     assert {headers.get("x-api-key") for headers in server.asked} == {"sk-1"}
     assert "sk-1" not in (tmp_path / "x.db").read_bytes().decode("latin-1")
+
+
+def test_an_exact_length_is_asked_for_in_the_servers_words(tmp_path: Path) -> None:
+    with VendorServer(vendor("sglang"), first_s=0.0, words=2) as server:
+        done = run(tmp_path, server.url, "sglang", "--exact-length", "--max-tokens", "9")
+    assert list(rows_of(tmp_path, done).error_kind.dropna()) == []
+    load = [json.loads(body) for body in server.bodies[1:]]  # the first was the pre-flight's
+    assert {body["sampling_params"]["min_new_tokens"] for body in load} == {9}
+    assert all(body["sampling_params"]["ignore_eos"] for body in load)
