@@ -19,6 +19,7 @@ from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
 from loadlab.core.metrics import METRICS
 from loadlab.core.nouns import Price, Terms
 from loadlab.core.units import NS_PER_S, number, usd
+from loadlab.pricing import words
 from loadlab.pricing.costs import NANO_PER_USD
 from loadlab.pricing.meter import USED
 
@@ -103,8 +104,7 @@ def _unpriced(why: str) -> str:
 def _by_use(price: Price, every: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
     cost = column(measured, "cost_nano_usd")
     missing = int(np.isnan(cost).sum())
-    rates = ", ".join(_rates(price))
-    basis = f"token price {price.name} {rates} ({_provenance(price)})"
+    basis = f"token price {price.name} {words.rates(price)} ({words.provenance(price)})"
     if missing:
         basis += f"; {missing} of {cost.size} requests without a known cost"
     return {
@@ -188,7 +188,7 @@ def _hour_words(price: Price, terms: Terms, window_s: float | None, seen: int | 
         )
         rate += f" × {count}"
     length = "unknown time: no request ended" if window_s is None else f"{number(window_s)} s"
-    return f"{rate} × {length} ({_provenance(price)}); duty cycle {terms.duty_cycle:.0%}"
+    return f"{rate} × {length} ({words.provenance(price)}); duty cycle {terms.duty_cycle:.0%}"
 
 
 def _per_mtok(
@@ -231,25 +231,3 @@ def _energy(terms: Terms, joule: float | None, remarks: list[str]) -> dict[str, 
     if joule is None:
         remarks.append("a tariff or grid intensity without measured power gives no energy cost")
     return {"energy_usd": pricing.energy_usd(joule, terms), "co2e_kg": pricing.kg_co2e(joule, terms)}
-
-
-def _rates(price: Price) -> list[str]:
-    """Every rate that is charged, in words."""
-    per_mtok = {
-        "in": price.input_usd_per_mtok,
-        "cached": price.cached_input_usd_per_mtok,
-        "cache write": price.cache_write_usd_per_mtok,
-        "audio in": price.audio_input_usd_per_mtok,
-        "out": price.output_usd_per_mtok,
-        "reasoning": price.reasoning_usd_per_mtok,
-        "audio out": price.audio_output_usd_per_mtok,
-    }
-    words = [f"{usd(rate)}/Mtok {of}" for of, rate in per_mtok.items() if rate is not None]
-    other = {"s of audio": price.audio_usd_per_s, "request": price.usd_per_request}
-    words += [f"{usd(rate)}/{of}" for of, rate in other.items() if rate is not None]
-    return words + ([f"{len(price.steps)} further rates by time or length"] if price.steps else [])
-
-
-def _provenance(price: Price) -> str:
-    source = f"{price.source} {price.version}".strip()
-    return ", ".join(part for part in (price.assumption, source, price.as_of) if part)

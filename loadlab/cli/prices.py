@@ -11,7 +11,6 @@ import typer
 from loadlab.cli.output import emit_json, say
 from loadlab.core import config
 from loadlab.core.errors import UsageError
-from loadlab.core.units import usd
 
 if TYPE_CHECKING:
     from loadlab.core.nouns import Price
@@ -165,17 +164,9 @@ def document(price: Price) -> dict[str, Any]:
 
 def described(price: Price) -> str:
     """Its rates, where they are from and of when."""
-    from loadlab.pricing.meter import RATES
+    from loadlab.pricing import words
 
-    rates = {name: getattr(price, name) for name in ("usd_per_hour", *RATES)}
-    words = [
-        f"{usd(rate)} {name.replace('usd_per_', '/').replace('_/', ' /').replace('_', ' ')}"
-        for name, rate in rates.items()
-        if rate is not None
-    ]
-    more = f", {len(price.steps)} further rates by time or length" if price.steps else ""
-    source = f"{price.source} {price.version}".strip()
-    return f"{', '.join(words)}{more} ({source}, {price.as_of or 'no date'})"
+    return f"{words.rates(price)} ({words.provenance(price)})"
 
 
 def old(price: Price) -> str:
