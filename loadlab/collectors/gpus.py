@@ -77,7 +77,11 @@ class Nvml:
     def _found(self, count: int) -> Iterator[_Device]:
         for index in range(count):
             if self._chosen is None or index in self._chosen:
-                gpu = self._nvml.nvmlDeviceGetHandleByIndex(index)
+                try:
+                    gpu = self._nvml.nvmlDeviceGetHandleByIndex(index)
+                except self._nvml.NVMLError as error:
+                    self._note(f"gpu{index} is not given by the driver ({error}), so it is not read.")
+                    continue
                 yield _Device(f"gpu{index}", gpu, list(GPU))
                 yield from self._slices(index, gpu)
 

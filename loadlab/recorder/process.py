@@ -109,7 +109,8 @@ class Recorder:
 
     async def open(self, found: list[collectors.Collector]) -> list[collectors.Collector]:
         """Makes collectors ready; gives those that work, and notes why the others do not."""
-        reasons = await asyncio.gather(*(collector.open() for collector in found))
+        # One from elsewhere may raise although it must not; that is a reason too, and no end of the run.
+        reasons = await asyncio.gather(*(collector.open() for collector in found), return_exceptions=True)
         for collector, reason in zip(found, reasons, strict=True):
             if reason:
                 self.notes.append(f"{collector.name}: {reason}")

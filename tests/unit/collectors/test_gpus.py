@@ -133,6 +133,18 @@ def test_no_sample_of_a_process_is_no_refusal() -> None:
     assert library.calls["process utilisation 0"] == 3
 
 
+def test_a_gpu_that_the_driver_keeps_back_costs_no_other() -> None:
+    class Broken(FakeNvml):
+        def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+            if index == 0:
+                raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+            return index
+
+    nvml, (readings,) = read(Broken())
+    assert {reading.device for reading in readings} == {"gpu1"}
+    assert "gpu0 is not given by the driver (GPU is lost)" in nvml.notes[0]
+
+
 def test_no_gpu_is_a_sentence() -> None:
     said = asyncio.run(collectors.nvml(FakeNvml(gpus=0)).open())
     assert said is not None
