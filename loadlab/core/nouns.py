@@ -12,6 +12,7 @@ from typing import Any, Literal
 from loadlab.core.money import Price as Price
 from loadlab.core.money import PriceStep as PriceStep
 from loadlab.core.money import Terms as Terms
+from loadlab.core.reads import Reads
 
 Verdict = Literal["VALID", "SUSPECT", "INVALID"]
 RunState = Literal["running", "finished", "interrupted"]
@@ -117,7 +118,7 @@ class Exchange:
     done_ns: int | None = None
     status: int | None = None
     content_type: str = ""
-    reads: list[tuple[int, bytes]] = field(default_factory=list)
+    reads: Reads = field(default_factory=Reads)
     error_kind: str | None = None
     error_detail: str | None = None
     queued_ns: int = 0

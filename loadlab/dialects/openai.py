@@ -16,7 +16,7 @@ import orjson
 from loadlab.core.nouns import Endpoint, Request
 from loadlab.dialects import Call, Decoder, Delta
 from loadlab.dialects.calls import post
-from loadlab.dialects.sse import SseDecoder
+from loadlab.dialects.sse import SseDecoder, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +121,22 @@ def _delta(choice: dict[str, Any]) -> Delta | None:
 class StreamDecoder(_Answer):
     """An SSE body. It is complete once a finish reason or `[DONE]` was seen."""
 
-    __slots__ = ("_sse",)
+    __slots__ = ("_sse", "_template")
 
     def __init__(self) -> None:
         super().__init__()
         self._sse = SseDecoder()
+        self._template = Template()
 
     def feed(self, data: bytes) -> list[Delta]:
         """See Decoder."""
-        return self._deltas(self._sse.feed(data))
+        if self._sse.between and (text := self._template.read(data)):
+            self.events += 1
+            return [Delta("answer", text)]
+        deltas = self._deltas(self._sse.feed(data))
+        if len(deltas) == 1 and deltas[0].kind == "answer" and self.finish_reason is None:
+            self._template.learn(data, deltas[0].text)
+        return deltas
 
     def close(self) -> list[Delta]:
         """See Decoder."""

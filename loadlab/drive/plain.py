@@ -110,7 +110,7 @@ def fire(environment: Any, exchange: Exchange, kind: str, value: float, failure:
         request_type=kind,
         name="answer",
         response_time=value,
-        response_length=sum(len(data) for _, data in exchange.reads),
+        response_length=exchange.reads.size,
         exception=failure,
         context={},
     )

@@ -70,7 +70,7 @@ def _answers(deltas: list[Delta]) -> bool:
 def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int]) -> None:
     """Output that only the end of the body completes arrived with the last read."""
     if exchange.reads:
-        arrivals.extend([exchange.reads[-1][0]] * len(decoder.close()))
+        arrivals.extend([exchange.reads.last_ns] * len(decoder.close()))
 
 
 def _count(decoder: Decoder, arrivals: list[int]) -> tuple[int | None, CountSource | None]:
@@ -107,5 +107,4 @@ def _refusal(exchange: Exchange, decoder: Decoder) -> str:
 
 
 def _body(exchange: Exchange) -> str:
-    text = b"".join(data for _, data in exchange.reads[:_SHOWN])[:_SHOWN]
-    return text.decode("utf-8", "replace") or "(empty body)"
+    return exchange.reads.head(_SHOWN).decode("utf-8", "replace") or "(empty body)"

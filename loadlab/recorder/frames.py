@@ -10,9 +10,11 @@ from typing import Any
 import msgpack
 
 from loadlab.core.nouns import Exchange, Reading
+from loadlab.core.reads import Reads
 
 LENGTH = struct.Struct("<I")
 _EXCHANGE = tuple(field.name for field in fields(Exchange))
+_READS = _EXCHANGE.index("reads")
 
 
 def frame(exchanges: Sequence[Exchange], readings: Sequence[Reading]) -> bytes:
@@ -26,9 +28,16 @@ def frame(exchanges: Sequence[Exchange], readings: Sequence[Reading]) -> bytes:
 def unframe(body: bytes) -> tuple[list[Exchange], list[Reading]]:
     """The inverse of `frame`, for a body without its length."""
     exchanges, readings = msgpack.unpackb(body, use_list=False)
-    return [Exchange(*row) for row in exchanges], [Reading(*row) for row in readings]
+    return [_whole(row) for row in exchanges], [Reading(*row) for row in readings]
 
 
 def _flat(exchange: Exchange) -> tuple[Any, ...]:
-    # dataclasses.astuple would copy every read of every exchange.
-    return tuple([getattr(exchange, name) for name in _EXCHANGE])
+    row = [getattr(exchange, name) for name in _EXCHANGE]
+    row[_READS] = exchange.reads.packed()
+    return tuple(row)
+
+
+def _whole(row: tuple[Any, ...]) -> Exchange:
+    exchange = Exchange(*row)
+    exchange.reads = Reads.unpacked(*row[_READS])
+    return exchange

@@ -74,8 +74,7 @@ class Connection(Line):
         if self._coding not in ("", "identity"):
             self._break("protocol", f"the answer (HTTP {status}) is coded as {self._coding}, unasked")
 
-    def on_body(self, body: bytes) -> None:
-        self._keep(body)
+    on_body = Line._keep  # no call in between: it runs once per token
 
     def on_message_complete(self) -> None:
         if self._heading or self.exchange.done_ns is not None:

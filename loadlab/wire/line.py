@@ -20,7 +20,6 @@ from loadlab.wire.transport import Transport
 
 # What one answer may take in memory, so that a server gone wild cannot take the load host with it.
 MAX_KEPT_BYTES = 32 * 1024 * 1024
-READ_COST_BYTES = 128  # a stamp, a tuple and the head of a bytes object
 MAX_HEAD_BYTES = 256 * 1024
 _READABLE, _WRITABLE = 1, 2
 _PATROL_S = 0.1
@@ -34,7 +33,7 @@ class Line:
     """
 
     __slots__ = (
-        "_done", "_feed", "_head_bytes", "_heading", "_kept_bytes", "_now", "_pull", "_transport", "_watcher",
+        "_done", "_feed", "_head_bytes", "_heading", "_now", "_pull", "_transport", "_watcher",
         "_writer", "exchange", "reusable",
     )  # fmt: skip
 
@@ -76,7 +75,7 @@ class Line:
         self.exchange = exchange
         self.reusable = False
         self._heading = True
-        self._head_bytes = self._kept_bytes = 0
+        self._head_bytes = 0
         self._done = AsyncResult()
         patrol = None
         limit = gevent.Timeout(left_s)
@@ -168,9 +167,7 @@ class Line:
 
     def _keep(self, body: bytes) -> None:
         """Keeps one read of the body, stamped, within the limit of memory."""
-        self.exchange.reads.append((self._now, body))
-        self._kept_bytes += len(body) + READ_COST_BYTES
-        if self._kept_bytes > MAX_KEPT_BYTES:
+        if self.exchange.reads.add(self._now, body) > MAX_KEPT_BYTES:
             self._break("protocol", f"the answer takes more than {MAX_KEPT_BYTES >> 20} MiB")
 
     def _ended(self) -> None:

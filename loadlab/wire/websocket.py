@@ -88,7 +88,7 @@ class Refusal:
         """Makes it the answer, judged by its status like any other; a success is no consent either."""
         exchange.done_ns = exchange.first_byte_ns = now_ns()
         exchange.status = self.status
-        exchange.reads.append((exchange.done_ns, self.body))
+        exchange.reads.add(exchange.done_ns, self.body)
         if self.status < 300:
             words = f"the server answered {self.status} instead of switching to WebSocket"
             exchange.error_kind, exchange.error_detail = "protocol", words
