@@ -14,6 +14,7 @@ from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Endpoint, Exchange, Request, Timeouts
 from loadlab.dialects import Call
 from loadlab.drive.admission import Admission, share_of
+from loadlab.drive.punctual import Waiter
 from loadlab.wire.auth import auth_headers
 from loadlab.wire.client import Client
 from loadlab.wire.trust import Trust
@@ -51,6 +52,7 @@ class Driver:
         self._replay: Replay | None = None
         self._streams: dict[Workload, Iterator[Request]] = {}
         self._numbers = count()
+        self._waiters: list[Waiter] = []
 
     def enter(self, admission: Admission) -> None:
         """Begins a level."""
@@ -73,14 +75,25 @@ class Driver:
 
     def send(self, request: Request, planned_ns: int | None) -> Exchange:
         """Sends `request`, due at `planned_ns` (now, when None), and returns its finished exchange."""
-        exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)
         request = request if self.endpoint.stream else replace(request, stream=False)
+        call = self.dialect.encode(self.endpoint, request)
+        if planned_ns is not None:
+            self._await(planned_ns)
+        exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)
         try:
             with self._place(exchange):
-                self._carry_out(self.dialect.encode(self.endpoint, request), exchange)
+                self._carry_out(call, exchange)
         finally:
             self._end(exchange)
         return exchange
+
+    def _await(self, due_ns: int) -> None:
+        """Returns at `due_ns`. Each greenlet that waits has a timer of its own, and leaves it to the next."""
+        if now_ns() >= due_ns:
+            return
+        waiter = self._waiters.pop() if self._waiters else Waiter()
+        waiter.until(due_ns)
+        self._waiters.append(waiter)
 
     def _carry_out(self, call: Call, exchange: Exchange) -> None:
         if call.messages:

@@ -21,6 +21,8 @@ from loadlab.shapes import arrivals, schedule_seed
 from loadlab.workloads import Prompts, Workload
 
 _POLL_S = 0.02
+# Making a user and its request takes longer than sending it: an arrival is made ready so much before it is due.
+_AHEAD_NS = 5_000_000
 
 
 class StreamUser(User):  # type: ignore[misc]
@@ -92,7 +94,10 @@ class StreamUser(User):  # type: ignore[misc]
         self.run()
 
     def _dispatch(self) -> None:
-        """Starts every arrival of the level at its planned time, late ones at once and none skipped."""
+        """Makes every arrival ready just before its planned time, late ones at once and none skipped.
+
+        The arrival itself waits out the rest, in `Driver.send`.
+        """
         driver, admission = self.driver, self.driver.admission
         assert admission is not None
         seed = schedule_seed(driver.seed, admission.level.index)
@@ -102,7 +107,7 @@ class StreamUser(User):  # type: ignore[misc]
                 if number % driver.workers != driver.worker:
                     continue
                 due = admission.started_ns + offset
-                clock.until(due)
+                clock.until(due - _AHEAD_NS)
                 self._await_leave(admission)
                 if not admission.open:
                     break

@@ -249,7 +249,7 @@ def test_leave_is_taken(server: Server) -> None:
 def test_opening_is_not_part_of_the_answer(plain: Server) -> None:
     exchange = talk(plain, "slow")
     assert exchange.connect_ns > 0.95e9
-    assert (exchange.reads[0][0] - (exchange.sent_ns or 0)) / 1e9 < 0.5
+    assert (next(iter(exchange.reads))[0] - (exchange.sent_ns or 0)) / 1e9 < 0.5
     assert exchange.tls_ns == 0
 
 
@@ -283,7 +283,7 @@ def test_fragments_are_joined_and_stamped_by_the_last(server: Server) -> None:
     exchange = talk(server, "fragments")
     joined = b"x" * FRAGMENT + b"y" * FRAGMENT + b"z" * FRAGMENT
     assert messages_of(exchange) == [joined, b"end"]
-    assert (exchange.reads[0][0] - (exchange.first_byte_ns or 0)) / 1e9 > GAP_S
+    assert (next(iter(exchange.reads))[0] - (exchange.first_byte_ns or 0)) / 1e9 > GAP_S
 
 
 @pytest.mark.parametrize(

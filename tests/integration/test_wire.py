@@ -345,7 +345,7 @@ def test_an_endless_answer_ends_at_the_limit_of_memory(
 
     exchange = send(client, serve(endless))
     assert (exchange.error_kind, exchange.error_detail) == ("protocol", "the answer takes more than 1 MiB")
-    assert len(exchange.reads) * line.READ_COST_BYTES + len(body_of(exchange)) < 2 << 20
+    assert len(exchange.reads) * READ_COST_BYTES + len(body_of(exchange)) < 2 << 20
 
 
 def test_facts_of_a_refusal_are_noted(serve: Serve, client: Client) -> None:
