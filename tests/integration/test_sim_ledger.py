@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import signal
+import socket
 import time
 from collections import Counter
 from itertools import accumulate
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from server_process import post, serving, talk
 
+from loadlab.core.clock import now_ns
 from loadlab.server.job import Job, Sampling
 from loadlab.server.sim import SimEngine, chance_of
 from loadlab.server.timing import parse_delay
@@ -111,3 +116,19 @@ def test_a_query_that_is_no_number_is_refused() -> None:
 
     with serving("--engine", "sim") as server:
         talk(server, story)
+
+
+def test_a_request_came_when_it_reached_the_socket_not_when_the_server_looked() -> None:
+    body = json.dumps({"prompt": "hello", "max_tokens": 1}).encode()
+    head = f"POST {TEXT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with serving("--engine", "sim", "--ttft", "0ms") as server:
+        with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as connection:
+            server.process.send_signal(signal.SIGSTOP)
+            sent_ns = now_ns()
+            connection.sendall(head + body)
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGCONT)
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        (row,) = talk(server, ledger)["requests"]
+    assert 0 <= row["arrival_ns"] - sent_ns < 100 * MS
+    assert row["first_token_ns"] - row["arrival_ns"] > 200 * MS

@@ -17,6 +17,7 @@ import pytest
 
 from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Exchange, Timeouts
+from loadlab.core.reads import READ_COST_BYTES
 from loadlab.dialects import Call
 from loadlab.wire import line
 from loadlab.wire.client import Client

@@ -144,3 +144,40 @@ def test_base_url(given: str, meant: str) -> None:
 def test_an_unknown_dialect_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'openai-chat'"):
         dialects.get("openai-chta")
+
+
+PLAIN = {"id": "x", "created": 1}
+
+
+def word(text: str, **more: object) -> bytes:
+    return (
+        b"data: "
+        + json.dumps({**PLAIN, **choice({"content": text}), **more}, ensure_ascii=False).encode()
+        + b"\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "later",
+    ['he said "no"', "back\\slash", "line\nbreak", "Grüße 🚀", "content", ' "}', "", "x"],
+)
+def test_an_event_like_the_one_before_reads_as_if_parsed(later: str) -> None:
+    parts = [word("first"), word(later), word("last")]
+    split, whole = chat_stream(), chat_stream()
+    expected = [Delta("answer", text) for text in ("first", later, "last") if text]
+    assert drain(split, *parts) == expected
+    assert drain(whole, b"".join(parts)) == expected
+    assert split.events == whole.events == 3
+
+
+def test_an_event_that_says_more_than_the_one_before_is_heard_out() -> None:
+    decoder = chat_stream()
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    assert drain(decoder, word("a"), word("b", usage=usage), word("c")) == [Delta("answer", t) for t in "abc"]
+    assert decoder.output_tokens == 2
+
+
+def test_two_events_in_one_read_are_two() -> None:
+    decoder = chat_stream()
+    assert drain(decoder, word("a"), word("b") + word("c")) == [Delta("answer", text) for text in "abc"]
+    assert decoder.events == 3

@@ -4,6 +4,7 @@ import pytest
 
 from loadlab import dialects
 from loadlab.core.nouns import Exchange, Reading, Result
+from loadlab.core.reads import Reads
 from loadlab.recorder.decode import decode
 from loadlab.recorder.frames import LENGTH, frame, unframe
 
