@@ -6,7 +6,9 @@ import random
 from itertools import count
 from typing import Any
 
-from loadlab.server.job import Choice, Sampling
+import pytest
+
+from loadlab.server.job import Choice, EngineError, Sampling
 from loadlab.server.kv import BLOCK, Pool
 from loadlab.server.plan import Chunk, Sequence
 from loadlab.server.schedule import Scheduler
@@ -26,6 +28,12 @@ def scheduler(
 
 def sequence(name: str, prompt: int, limit: int = 4, sampling: Sampling | None = None) -> Sequence:
     return Sequence(name, [next(_serial)] * prompt, limit, sampling or Sampling())
+
+
+def batch(name: str, prompt: int, limit: int = 4) -> Sequence:
+    one = sequence(name, prompt, limit)
+    one.priority = 1
+    return one
 
 
 def shape(plan: list[Chunk]) -> list[tuple[str, int, int, bool]]:
@@ -142,3 +150,133 @@ def test_blocks_are_neither_lost_nor_given_twice() -> None:
         assert len(held) == len(set(held))
         assert 0 not in held
         assert len(held) + pool.free == pool.total
+
+
+def test_an_interactive_request_goes_before_batch_ones_that_wait() -> None:
+    subject, _ = scheduler(places=1)
+    subject.add(batch("b1", 4))
+    step(subject)
+    subject.add(batch("b2", 4))
+    subject.add(sequence("a", 4))
+    assert step(subject) == [("a", 0, 4, True)]  # and b1 gave it its place
+
+
+def test_what_gave_its_place_back_goes_on_when_there_is_room() -> None:
+    subject, _ = scheduler(places=2)
+    subject.add(first := batch("b1", 4, limit=3))
+    subject.add(batch("b2", 4, limit=3))
+    step(subject)
+    subject.add(sequence("a", 4, limit=2))
+    assert [name for name, *_ in step(subject)] == ["b1", "a"]  # the newest batch request gave way
+    assert [name for name, *_ in step(subject)] == ["a", "b1"]
+    assert first.generated == 3
+    assert step(subject) == [("b2", 0, 5, True)]  # with what it had generated
+    assert subject.load().counts.preemptions == 1
+
+
+def test_batch_decodes_and_prefills_come_after_interactive_ones() -> None:
+    subject, _ = scheduler(budget=10)
+    subject.add(batch("b", 4))
+    step(subject)
+    subject.add(sequence("a", 4))
+    step(subject)
+    subject.add(batch("d", 30))
+    step(subject)
+    subject.add(sequence("c", 30))
+    assert step(subject)[:2] == [("a", 5, 1, True), ("b", 6, 1, True)]
+
+
+def test_out_of_blocks_a_batch_request_gives_way_though_it_is_older() -> None:
+    subject, pool = scheduler(blocks=4, budget=200, prefix_cache=False)
+    subject.add(old := batch("old", 2 * BLOCK - 1, limit=30))
+    subject.add(sequence("new", 2 * BLOCK - 1, limit=30))
+    step(subject)
+    step(subject)
+    assert [name for name, *_ in step(subject)] == ["new"]
+    assert old.blocks == []
+    while subject.busy:
+        step(subject)
+    assert pool.free == pool.total
+
+
+def test_batch_requests_do_not_give_way_in_vain() -> None:
+    subject, _ = scheduler(blocks=6, budget=200, prefix_cache=False)
+    subject.add(sequence("a", 4 * BLOCK - 1))
+    subject.add(batch("b", BLOCK - 1))
+    step(subject)
+    subject.add(sequence("big", 4 * BLOCK, limit=1))
+    assert [name for name, *_ in step(subject)] == ["a", "b"]
+    assert subject.load().counts.preemptions == 0
+
+
+def test_a_static_batch_is_joined_by_nobody_until_it_is_done() -> None:
+    subject, _ = scheduler(budget=10, batching="static")
+    for name, limit in (("a", 2), ("b", 4)):
+        subject.add(sequence(name, 8, limit=limit))
+    assert step(subject) == [("a", 0, 8, True), ("b", 0, 2, False)]
+    subject.add(sequence("late", 8))
+    assert step(subject) == [("a", 8, 1, True), ("b", 2, 6, True)]
+    for _ in range(3):
+        assert [name for name, *_ in step(subject)] == ["b"]
+    assert step(subject) == [("late", 0, 8, True)]
+
+
+def test_without_chunks_a_prompt_is_computed_whole_or_not_yet() -> None:
+    subject, _ = scheduler(budget=10, chunked_prefill=False)
+    for name, prompt in (("a", 4), ("b", 5), ("c", 40), ("d", 6), ("e", 5)):
+        subject.add(sequence(name, prompt))
+    assert step(subject) == [("a", 0, 4, True), ("b", 0, 5, True)]
+    assert step(subject) == [("a", 4, 1, True), ("b", 5, 1, True), ("c", 0, 40, True)]  # alone it may
+    assert step(subject)[3:] == [("d", 0, 6, True)]
+
+
+def test_what_could_never_fit_is_refused_in_words() -> None:
+    subject, _ = scheduler(blocks=4)
+    subject.add(sequence("fits", 3 * BLOCK, limit=BLOCK))
+    with pytest.raises(EngineError, match="may grow to 65 tokens, but the KV cache holds 64") as caught:
+        subject.add(sequence("too long", 3 * BLOCK, limit=BLOCK + 1))
+    assert caught.value.status == 400
+    assert subject.load().waiting == 1
+
+
+def test_the_first_admission_is_told_with_its_cached_tokens_and_no_other() -> None:
+    subject, _ = scheduler(blocks=4, budget=200)
+    subject.add(first := sequence("a", 2 * BLOCK, limit=1))
+    step(subject)
+    assert [(one.id, cached) for one, cached in subject.admitted] == [("a", 0)]
+    subject.add(Sequence("b", [*first.tokens[: 2 * BLOCK], 5], 20, Sampling()))
+    subject.add(sequence("c", BLOCK - 1, limit=40))
+    told = []
+    while subject.busy:
+        step(subject)
+        told += [(one.id, cached) for one, cached in subject.admitted]
+    assert told == [("b", 2 * BLOCK), ("c", 0)]
+    counts = subject.load().counts
+    assert counts.preemptions > 0
+    assert (counts.prefix_queries, counts.prefix_hits) == (5 * BLOCK, 2 * BLOCK)
+
+
+def test_guesses_are_accepted_up_to_the_first_wrong_one() -> None:
+    class Guesser:
+        def propose(self, wanted: list[tuple[Sequence, int]]) -> list[tuple[int, ...]]:
+            return [(7, 8, 9)[:count] for _, count in wanted]
+
+    pool = Pool(50)
+    subject = Scheduler(
+        pool, Switches(speculate="ngram", speculate_tokens=3), end=END, proposers={"ngram": Guesser()}
+    )
+    subject.add(one := sequence("a", 4, limit=7))
+    step(subject)
+    [chunk] = plan = subject.plan()
+    assert (chunk.start, chunk.count, chunk.draft) == (4, 1, (7, 8, 9))
+    [output] = subject.advance(plan, [[Choice(7), Choice(8), Choice(1), Choice(2)]])
+    assert [choice.token for choice in output.choices] == [7, 8, 1]
+    assert (one.computed, len(one.tokens)) == (7, 8)
+    [chunk] = plan = subject.plan()
+    assert chunk.draft == (7, 8)  # it may generate three more in all
+    [output] = subject.advance(plan, [[Choice(7), Choice(END), Choice(3)]])
+    assert ([choice.token for choice in output.choices], output.finish) == ([7, END], "stop")
+    counts = subject.load().counts
+    assert (counts.drafts, counts.draft_tokens, counts.accepted_tokens) == (2, 5, 3)
+    assert counts.accepted_per_position == (2, 1)
+    assert pool.free == pool.total
