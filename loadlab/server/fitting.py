@@ -20,12 +20,16 @@ from loadlab.core.errors import UsageError
 from loadlab.server.presets import Device, Losses
 from loadlab.server.roofline import Hardware, Roofline, Work
 
-_FITTED = ("bandwidth_share", "math_share", "half_tokens", "eager_launch_s", "host_s", "host_seq_s")
+_FITTED = (
+    "bandwidth_share", "math_share", "half_tokens", "kv_share", "attention_share", "eager_launch_s", "host_s",
+    "host_seq_s",
+)  # fmt: skip
 _HELD_BACK = 3  # every third sample is not fitted to
 _FEWEST = 12
 _PULL = 0.002  # toward the start, per factor of e: decides only what the samples leave open
 _ROUNDS = 200
 _SMALLEST = 1e-9
+_STARTS = (0.0, -0.7, 0.7)  # a maximum has corners, in which a search from one side only may end
 Vector = NDArray[np.float64]
 
 
@@ -60,7 +64,11 @@ def fit(hardware: Hardware, samples: Sequence[Sample], *, name: str, source: str
     kept = [sample for index, sample in enumerate(samples) if index % _HELD_BACK == _HELD_BACK - 1]
     used = [sample for index, sample in enumerate(samples) if index % _HELD_BACK != _HELD_BACK - 1]
     start = np.log([max(_SMALLEST, getattr(hardware.device.losses, field)) for field in _FITTED])
-    found = _solve(lambda at: _residuals(hardware, used, at, start), start)
+
+    def residuals(at: Vector) -> Vector:
+        return _residuals(hardware, used, at, start)
+
+    found = min((_solve(residuals, start + away) for away in _STARTS), key=lambda at: _square(residuals(at)))
     losses = replace(_losses(hardware, found), basis="calibrated", source=source)
     device = replace(hardware.device, name=name, losses=losses)
     fitted = replace(hardware, device=device)
@@ -93,13 +101,17 @@ def _solve(residuals: Callable[[Vector], Vector], start: Vector) -> Vector:
         square = slope.T @ slope
         move = np.linalg.solve(square + damping * np.diag(np.diag(square)), -slope.T @ off)
         then = residuals(at + move)
-        if then @ then < off @ off:
+        if _square(then) < _square(off):
             at, off, damping = at + move, then, damping / 3
         else:
             damping *= 4
         if damping > 1e9 or np.abs(move).max() < 1e-7:
             break
     return at
+
+
+def _square(off: Vector) -> float:
+    return float(off @ off)
 
 
 def _slope(residuals: Callable[[Vector], Vector], at: Vector, off: Vector, width: float = 1e-5) -> Vector:

@@ -22,13 +22,16 @@ BASES = ("datasheet", "measured", "assumed", "calibrated")
 class Losses:
     """How far real steps stay behind the datasheet. Shares are of the peak, times in seconds.
 
-    With `half_tokens` tokens in a step half of `math_share` is reached. A kernel costs `launch_s` in a CUDA
+    Projections reach `bandwidth_share` and `math_share`, half of the latter with `half_tokens` tokens in a
+    step; attention `kv_share` of bandwidth and `attention_share` of math. A kernel costs `launch_s` in a CUDA
     graph, `eager_launch_s` outside; the host takes `host_s` per step and `host_seq_s` per sequence in it.
     """
 
     bandwidth_share: float
     math_share: float
     half_tokens: float
+    kv_share: float
+    attention_share: float
     launch_s: float
     eager_launch_s: float
     host_s: float

@@ -1,9 +1,10 @@
 """How long a step takes on a simulated device, by the roofline model: pure arithmetic.
 
-    t = host + kernels + max(memory, math) + all-reduces
+    t = host + kernels + max(weights read, products) + max(KV cache read, attention) + all-reduces
 
-Memory is weights and KV cache over the bandwidth that is reached; math is the products of the new tokens over
-a rate that saturates, n / (n + half_tokens), with their number n. Knows no clock, no luck and no requests.
+Projections and attention come one after the other, so each waits for memory or for math on its own. The rate
+of the products saturates, n / (n + half_tokens), with the number n of new tokens. Knows no clock, no luck and
+no requests.
 """
 
 from __future__ import annotations
@@ -98,8 +99,12 @@ class Roofline:
         small, head = QUANTS[hardware.quant], max(1.0, QUANTS[hardware.quant])
         self._read = shape.body * small + shape.head * head
         self._kv = hardware.kv_bytes
-        self._bytes_per_s = device.bandwidth_gb_per_s * _GB * losses.bandwidth_share * self._ways
-        self._rate = device.tflops * _TERA * losses.math_share * self._ways
+        bandwidth, rate = device.bandwidth_gb_per_s * _GB * self._ways, device.tflops * _TERA * self._ways
+        self._bytes_per_s, self._kv_bytes_per_s = (
+            bandwidth * losses.bandwidth_share,
+            bandwidth * losses.kv_share,
+        )
+        self._rate, self._attention_rate = rate * losses.math_share, rate * losses.attention_share
         self._body, self._head = 2.0 * shape.body, 2.0 * shape.head
         self._pair = 4.0 * shape.layers * shape.heads * shape.head_dim
         self._reduced = shape.hidden * 2.0 / (device.link_gb_per_s * _GB)
@@ -114,16 +119,18 @@ class Roofline:
             self._losses.host_s
             + self._losses.host_seq_s * work.sequences
             + self._kernels * (self._losses.launch_s if graph else self._losses.eager_launch_s)
-            + max(self._memory_s(work), self._math_s(work, tokens))
+            + max(self._read / self._bytes_per_s, self._products_s(work, tokens))
+            + self._attention_s(work)
             + self._reduce_s(tokens)
         )
 
-    def _memory_s(self, work: Work) -> float:
-        return (self._read + (work.cached + work.tokens) * self._kv) / self._bytes_per_s
-
-    def _math_s(self, work: Work, tokens: int) -> float:
-        operations = self._body * tokens + self._head * work.sampled + self._pair * work.pairs
+    def _products_s(self, work: Work, tokens: int) -> float:
+        operations = self._body * tokens + self._head * work.sampled
         return operations / self._rate * (1 + self._losses.half_tokens / tokens)
+
+    def _attention_s(self, work: Work) -> float:
+        read = (work.cached + work.tokens) * self._kv
+        return max(read / self._kv_bytes_per_s, self._pair * work.pairs / self._attention_rate)
 
     def _reduce_s(self, tokens: int) -> float:
         """A ring over the devices: each sends what is to be summed about twice."""

@@ -12,8 +12,8 @@ from loadlab.server.fitting import Fit, Sample, fit
 from loadlab.server.luck import lognormal
 from loadlab.server.roofline import Hardware, Roofline, decoding, prefilling
 
-WORKS = [decoding(n, context) for n in (1, 2, 4, 8, 16, 32) for context in (16, 256, 1024)] + [
-    prefilling(tokens, context) for tokens in (16, 64, 128, 512) for context in (0, 256, 1024)
+WORKS = [decoding(n, context) for n in (1, 2, 4, 8, 16, 32, 64) for context in (16, 256, 1024, 4096)] + [
+    prefilling(tokens, context) for tokens in (16, 64, 128, 512, 2048) for context in (0, 256, 1024, 2048)
 ]
 CPU = Hardware(presets.device("cpu2"), presets.model("smollm2-135m"))
 
