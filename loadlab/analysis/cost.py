@@ -6,8 +6,9 @@ apart as `usd_at_least`. Denominators hold the tokens of successful requests; fa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,6 @@ from loadlab.core.nouns import Price, Terms
 from loadlab.core.units import NS_PER_S, number, usd
 from loadlab.pricing import words
 from loadlab.pricing.costs import NANO_PER_USD
-from loadlab.pricing.meter import USED
 
 _MONEY = (
     "usd", "usd_at_least", "usd_per_mtok_output", "usd_per_mtok_blended", "usd_per_mtok_weighted",
@@ -87,14 +87,32 @@ def met_slo(answered: pd.DataFrame, slo: Any) -> np.ndarray[tuple[int], np.dtype
     return kept
 
 
-def _rows(requests: pd.DataFrame) -> Any:
-    """The rows as objects with plain numbers, unknown as None."""
-    wanted = ["error_kind", "status", "sent_ns", "planned_ns", *USED]
-    plain = requests[wanted].astype(object)
-    plain = plain.where(plain.notna(), None)
-    whole = [name for name in wanted if name not in ("error_kind", "audio_s")]
-    plain[whole] = plain[whole].map(lambda value: value if value is None else int(value))
-    return plain.itertuples(index=False)
+class _Row(NamedTuple):
+    """What a meter asks of a request, with plain numbers, unknown as None."""
+
+    error_kind: str | None
+    status: int | None
+    sent_ns: int | None
+    planned_ns: int
+    prompt_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+    audio_input_tokens: int | None
+    reasoning_tokens: int | None
+    audio_output_tokens: int | None
+    audio_s: float | None
+
+
+def _rows(requests: pd.DataFrame) -> Iterator[_Row]:
+    columns = [[_plain(name, cell) for cell in requests[name]] for name in _Row._fields]
+    return (_Row(*cells) for cells in zip(*columns, strict=True))
+
+
+def _plain(name: str, cell: Any) -> Any:
+    if pd.isna(cell):
+        return None
+    return cell if name == "error_kind" else float(cell) if name == "audio_s" else int(cell)
 
 
 def _unpriced(why: str) -> str:
