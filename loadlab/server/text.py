@@ -39,26 +39,38 @@ class ByteTokeniser:
         return list(text.encode())
 
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
-        return self.encode("".join(f"{role}: {text}\n" for role, text in turns) + "assistant: ")
+        return self.encode(plain_chat(turns))
 
 
 class BpeTokeniser:
-    """Byte-level BPE from a `tokenizer.json`, conversations as ChatML with SmolLM2's usual system line."""
+    """BPE from a `tokenizer.json`, of bytes or SentencePiece's kind.
+
+    Conversations are put as ChatML where the tokeniser has its markers, with the usual system line if it is
+    SmolLM2's own; elsewhere as plain lines, "role: text".
+    """
 
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer
 
         self._bpe = Tokenizer.from_file(str(path))
-        special = set(self._bpe.get_added_tokens_decoder())
+        added = self._bpe.get_added_tokens_decoder()
         names = [self._bpe.id_to_token(token) or "" for token in range(self._bpe.get_vocab_size())]
-        self.pieces = [b"" if token in special else _bytes_of(name) for token, name in enumerate(names)]
+        read = _piece_of if "<0x0A>" in names else _bytes_of
+        self.pieces = [read(name) if token not in added else b"" for token, name in enumerate(names)]
+        for token, entry in added.items():
+            if not entry.special:
+                self.pieces[token] = entry.content.encode()
+        self._chatml = "<|im_start|>" in names and "<|im_end|>" in names
+        self._system = (
+            _SYSTEM if path.parent.name.startswith("smollm2") else None
+        )  # the bundled weights' folder
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._bpe.encode(text).ids
         return ids
 
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
-        return self.encode(chatml(turns))
+        return self.encode(chatml(turns, self._system) if self._chatml else plain_chat(turns))
 
 
 def tokeniser(path: Path | None) -> Tokeniser:
@@ -66,9 +78,14 @@ def tokeniser(path: Path | None) -> Tokeniser:
     return BpeTokeniser(path) if path else ByteTokeniser()
 
 
-def chatml(turns: Sequence[Turn]) -> str:
-    """SmolLM2's chat template."""
-    opened = [*turns] if turns[0][0] == "system" else [("system", _SYSTEM), *turns]
+def plain_chat(turns: Sequence[Turn]) -> str:
+    """A conversation for models without a template that is known here."""
+    return "".join(f"{role}: {text}\n" for role, text in turns) + "assistant: "
+
+
+def chatml(turns: Sequence[Turn], system: str | None = _SYSTEM) -> str:
+    """The ChatML template; `system` opens a conversation that does not do so itself."""
+    opened = [*turns] if turns[0][0] == "system" or not system else [("system", system), *turns]
     return (
         "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in opened)
         + "<|im_start|>assistant\n"
@@ -84,6 +101,13 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _ALPHABET = _byte_alphabet()
+
+
+def _piece_of(name: str) -> bytes:
+    """SentencePiece's names: <0x0A> for bytes, ▁ for a space."""
+    if name.startswith("<0x") and len(name) == 6:
+        return bytes([int(name[3:5], 16)])
+    return name.replace("▁", " ").encode()
 
 
 def _bytes_of(name: str) -> bytes:
