@@ -166,8 +166,13 @@ def _open(db: str | None) -> Store:
 
 def _since_ns(text: str | None) -> int:
     """UTC ns of 30d, 12h, a date or a time; 0 for None. Raises UsageError."""
-    if text is None:
-        return 0
+    at_ns = 0 if text is None else max(0, _instant_ns(text))
+    if at_ns > time.time_ns():
+        raise UsageError(f"--since '{text}' is still to come.")
+    return at_ns
+
+
+def _instant_ns(text: str) -> int:
     if days := re.fullmatch(r"(\d+)d", text):
         return time.time_ns() - int(days[1]) * 86_400 * NS_PER_S
     if re.match(r"\d{4}-\d\d-\d\d", text):

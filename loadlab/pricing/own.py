@@ -139,12 +139,12 @@ def _check(where: str, table: Any, *, first: bool) -> None:
         raise UsageError(f"{where} has unknown key '{strange[0]}'. Known: {', '.join(sorted(_KEYS))}.")
     _check_money(where, table)
     _check_words(where, table)
+    if first and {"since", "above_prompt_tokens"} & set(table):
+        raise UsageError(f"{where} is the first of its name and needs no since or above_prompt_tokens.")
     if first and "as_of" not in table:
         raise UsageError(
             f'{where} has no date; add as_of = "2026-11-21", the day on which it was true by its source.'
         )
-    if first and {"since", "above_prompt_tokens"} & set(table):
-        raise UsageError(f"{where} is the first of its name and needs no since or above_prompt_tokens.")
     if not first and not {"since", "above_prompt_tokens"} & set(table):
         raise UsageError(f"{where} must say from when (since) or above how many tokens it applies.")
 
