@@ -152,9 +152,14 @@ class Loop:
                 self._step()
 
     def _listen(self) -> None:
-        while self._pipes and (ready := self._selector.select(0 if self._scheduler.busy else None)):
+        while self._pipes:
+            if not self._scheduler.busy:
+                self._report_last()  # before sleeping
+            ready = self._selector.select(0 if self._scheduler.busy else None)
             for key, _ in ready:
                 self._receive(key.data)
+            if not ready:
+                return
 
     def _receive(self, front: int) -> None:
         try:
@@ -169,15 +174,17 @@ class Loop:
         elif isinstance(message, Change):
             self._switch(message, front)
         else:
-            self._scheduler.abort(message)
-            if not self._scheduler.busy:
-                self._report(_Done())
+            self._abort(message)
 
     def _add(self, sequence: Sequence) -> None:
         try:
             self._scheduler.add(sequence)
         except EngineError as error:
             self._report(_Done(failed=[(sequence, str(error))]))
+
+    def _abort(self, sequence_id: str) -> None:
+        self._scheduler.abort(sequence_id)
+        self._last = self._last or _Done()  # should nothing be left to do, that is to be told
 
     def _switch(self, change: Change, front: int) -> None:
         self._scheduler.switch(self._scheduler.switches.changed(change.changes, {}))
@@ -214,11 +221,8 @@ class Loop:
                 self._send(front, steps.get(front) or Step([], [], {}, [], load))
 
     def _send(self, front: int, message: Step | Switched) -> None:
-        if pipe := self._pipes.get(front):
-            try:
-                pipe.send(message)
-            except OSError:
-                self._hang_up(front)
+        with suppress(OSError):  # whoever is gone is noticed between steps, by listening
+            self._pipes[front].send(message)
 
     def _hang_up(self, front: int) -> None:
         """A front process is gone: nobody waits for what it asked."""
@@ -227,4 +231,4 @@ class Loop:
         pipe.close()
         for sequence in self._scheduler.known:
             if sequence.front == front:
-                self._scheduler.abort(sequence.id)
+                self._abort(sequence.id)
