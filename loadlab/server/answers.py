@@ -57,6 +57,11 @@ class StreamAnswer:
         self._write(error_event(message) + DONE)
         self._end()
 
+    def cut(self) -> None:
+        self._watch.finish("error")
+        self._transport.abort()
+        self._end()
+
     def _ending(self) -> bytes:
         if not self._include_usage:
             return DONE
@@ -101,6 +106,9 @@ class WholeAnswer:
         self._watch.finish("error")
         self.failure = message
         self._end("error")
+
+    def cut(self) -> None:
+        self.fail("the engine broke off in the middle of the answer")
 
     def _end(self, finish: Finish) -> None:
         if not self.ended.done():

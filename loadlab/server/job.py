@@ -125,6 +125,9 @@ class Sink(Protocol):
     def fail(self, message: str) -> None:
         """Ends the job without an answer."""
 
+    def cut(self) -> None:
+        """Ends the job as a server that dies does: a stream breaks off without a word."""
+
 
 class Engine(Protocol):
     """A source of tokens: `sim` (known timing) or `torch` (a real model)."""

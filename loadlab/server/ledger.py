@@ -24,18 +24,23 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 class Entry:
-    """One request: when it came, when each token was due and when it was written."""
+    """One request: when it came, when each write was due and when it was done, and its tokens in all.
 
-    __slots__ = ("arrival_ns", "dues", "id", "writes")
+    `counted_ns` is when the engine's schedule took it in: at its arrival, unless that was read too late.
+    """
+
+    __slots__ = ("arrival_ns", "counted_ns", "dues", "id", "tokens", "writes")
 
     def __init__(self, job_id: str, arrival_ns: int) -> None:
-        self.id, self.arrival_ns = job_id, arrival_ns
+        self.id, self.arrival_ns, self.counted_ns = job_id, arrival_ns, arrival_ns
         self.dues, self.writes = array("q"), array("q")
+        self.tokens = 0
 
-    def written(self, due_ns: int, at_ns: int) -> None:
-        """Notes one token."""
+    def written(self, due_ns: int, at_ns: int, tokens: int = 1) -> None:
+        """Notes one write, of several tokens where the engine had several at once."""
         self.dues.append(due_ns)
         self.writes.append(at_ns)
+        self.tokens += tokens
 
     def row(self, with_gaps: bool) -> dict[str, Any]:
         """The entry as JSON."""
@@ -43,11 +48,12 @@ class Entry:
         row = {
             "id": self.id,
             "arrival_ns": self.arrival_ns,
+            "counted_ns": self.counted_ns,
             "first_due_ns": dues[0] if dues else None,
             "first_token_ns": writes[0] if writes else None,
             "last_due_ns": dues[-1] if dues else None,
             "last_token_ns": writes[-1] if writes else None,
-            "tokens": len(writes),
+            "tokens": self.tokens,
             "late_max_ns": max((at - due for due, at in zip(dues, writes, strict=True)), default=0),
         }
         return {**row, "due_gaps_ns": _gaps(dues), "gaps_ns": _gaps(writes)} if with_gaps else row
@@ -85,7 +91,7 @@ def _totals(entries: Sequence[Entry]) -> dict[str, Any]:
     late = [write - due for due, write in zip(dues, writes, strict=True)]
     arrivals = [entry.arrival_ns for entry in begun]
     return {
-        "tokens": sum(map(len, writes)),
+        "tokens": sum(entry.tokens for entry in entries),
         "ttft_ms": _quantiles([at[0] - arrival for at, arrival in zip(writes, arrivals, strict=True)]),
         "ttft_due_ms": _quantiles([at[0] - arrival for at, arrival in zip(dues, arrivals, strict=True)]),
         "itl_ms": _quantiles(_joined(map(np.diff, writes))),

@@ -77,7 +77,7 @@ class StepEngine:
         self._streams[job.id] = _Stream(sink, entry, finish, cut_after)
         sampling = replace(job.sampling, ignore_eos=True, seed=request)
         sequence = plan.Sequence(job.id, list(job.prompt), length, sampling, priority=job.priority)
-        self._simulation.submit(sequence, job.arrival_ns)
+        entry.counted_ns = self._simulation.submit(sequence, job.arrival_ns)
         self._wake()
 
     def abort(self, job_id: str) -> None:
@@ -136,7 +136,11 @@ class StepEngine:
                 finish = stream.finish if output.finish else None
                 tokens, start = len(output.choices), stream.sent
                 stream.sent = start + tokens
+                if stream.cut_after is not None and stream.sent >= stream.cut_after:
+                    self.abort(output.sequence.id)
+                    stream.sink.cut()
+                    continue
                 if finish:
                     del streams[output.sequence.id]
                 at_ns = stream.sink.push(words.answer(start, tokens), tokens, finish)
-                stream.entry.written(due_ns, at_ns)
+                stream.entry.written(due_ns, at_ns, tokens)
