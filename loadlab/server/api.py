@@ -29,6 +29,8 @@ def create_app(engine: Engine, api_key: str | None = None) -> web.Application:
     app.router.add_get("/v1/models", api.models)
     app.router.add_get("/health", api.health)
     app.router.add_get("/metrics", api.metrics)
+    app.router.add_get("/config", api.settings)
+    app.router.add_patch("/config", api.configure)
     app.router.add_get("/sim/ledger", api.ledger)
     app.on_response_prepare.append(api.sign)
     app.on_shutdown.append(api.shutdown)
@@ -56,6 +58,19 @@ class _Api:
         about = {"engine": engine.name, "model": engine.model, "device": engine.device}
         state = {"status": "failed", "reason": trouble} if trouble else {"status": "ok"}
         return _json(orjson.dumps({**state, **about}), 503 if trouble else 200)
+
+    async def settings(self, _: web.Request) -> web.Response:
+        return _json(orjson.dumps({"settings": self._engine.settings()}))
+
+    async def configure(self, request: web.Request) -> web.Response:
+        try:
+            changes = orjson.loads(await request.read())
+        except orjson.JSONDecodeError as error:
+            raise ApiError(400, f"The body is not valid JSON: {error}.", code="invalid_json") from error
+        if not isinstance(changes, dict):
+            raise ApiError(400, "The body must be a JSON object of settings.")
+        await self._engine.configure(changes)
+        return await self.settings(request)
 
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(
