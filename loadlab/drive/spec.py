@@ -181,9 +181,20 @@ def environment() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "cpu": _cpu(),
         "cpus": os.cpu_count(),
         "versions": {name: _version(name) for name in _VERSIONED},
     }
+
+
+def _cpu() -> str:
+    """The processor's name where the system tells it: machines of one kernel may differ in nothing else."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _version(package: str) -> str | None:

@@ -21,7 +21,7 @@ from loadlab.shapes import arrivals, schedule_seed
 from loadlab.workloads import Prompts, Workload
 
 _POLL_S = 0.02
-# Making a user and its request takes longer than sending it: an arrival is made ready so much before it is due.
+# Making a user and its request takes longer than sending it: an arrival is made ready before it is due.
 _AHEAD_NS = 5_000_000
 
 

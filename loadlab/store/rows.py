@@ -29,7 +29,7 @@ _COUNTS = (
     "audio_input_tokens", "audio_output_tokens", "tool_tokens",
 )  # fmt: skip
 _TEXTS = {"error_kind": 40, "error_detail": _DETAIL_LIMIT, "finish_reason": 40}
-_LOAD_HOST = {"loadlab": 40, "python": 40, "platform": 200, "machine": 60}
+_LOAD_HOST = {"loadlab": 40, "python": 40, "platform": 200, "machine": 60, "cpu": 200}
 _COLUMNS = [column.name for column in schema.request.columns if column.name != "run_id"]
 _values = attrgetter(*_COLUMNS)
 

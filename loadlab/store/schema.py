@@ -160,6 +160,7 @@ calibration = sa.Table(
     sa.Column("python", sa.String(40), nullable=False),
     sa.Column("platform", sa.String(200), nullable=False),
     sa.Column("machine", sa.String(60), nullable=False),
+    sa.Column("cpu", sa.String(200), nullable=False),
     sa.Column("cpus", sa.Integer, nullable=False),
     sa.Column("processes", sa.Integer, nullable=False),
     sa.Column("streams", sa.Integer, nullable=False),

@@ -237,6 +237,16 @@ def whole_rate(name: str, url: str, requests: int = 4000) -> float:
     return float(Watched(script).out)
 
 
+def floor(streams: int) -> str:
+    """What receiving alone costs here: the kernel's part of every client's CPU."""
+    with sim() as url:
+        script = [sys.executable, str(HERE / "floor.py"), url, str(streams), str(ROUNDS), str(TOKENS)]
+        cost = float(Watched(script).out)
+    return (
+        f"Receiving alone (bare epoll, nothing stamped or kept), {streams} streams: {cost:.1f} µs per token."
+    )
+
+
 def machine() -> str:
     """What all of this ran on."""
     memory = psutil.virtual_memory().total / 2**30
@@ -260,6 +270,7 @@ def main() -> None:
                 print(ours(url, streams) if name == "loadlab" else peer(name, url, streams), flush=True)
     with sim() as url:
         print(f"\n{open_loop(url)}\n\n{short_run(url)}\n\n{whole_answers()}", flush=True)
+    print(f"\n{floor(300 if quick else 1000)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -131,11 +131,13 @@ def test_a_run_without_any_load_worker_is_interrupted(sim: Sim, tmp_path: Path) 
 class Fleet:
     """A controlling command and its load hosts, all on one address; each host has a folder of its own."""
 
-    def __init__(self, folder: Path, sim: Sim, url: str, processes: Sequence[int], *flags: str) -> None:
+    def __init__(
+        self, folder: Path, sim: Sim, url: str, processes: Sequence[int], *flags: str, scenario: str = "chat"
+    ) -> None:
         self._stack = ExitStack()
         bind = f"127.0.0.1:{unused_port()}"
         self.master = self._start(
-            folder, "run", "chat", "--url", sim.url, "--db", url, "--hosts", str(len(processes)),
+            folder, "run", scenario, "--url", sim.url, "--db", url, "--hosts", str(len(processes)),
             "--bind", bind, "--json", *flags,
         )  # fmt: skip
         self.hosts = [
@@ -213,6 +215,35 @@ def test_users_are_split_over_hosts_and_levels_follow_each_other(sim: Sim, tmp_p
     _, _, rows = newest(url)
     # Two of three users and half of the requests belong to the first host.
     assert rows.groupby(["level", "worker"]).size().tolist() == [15, 15, 15, 15]
+
+
+SHAPED = """
+from locust import LoadTestShape, task
+from loadlab.drive import StreamUser
+
+class Stairs(LoadTestShape):
+    def tick(self):
+        return (2, 2) if self.get_run_time() < 1 else (6, 6) if self.get_run_time() < 2.5 else None
+
+class Chat(StreamUser):
+    @task
+    def ask(self):
+        self.send(self.next_request())
+"""
+
+
+def test_the_scenarios_own_shape_is_split_over_hosts(sim: Sim, tmp_path: Path) -> None:
+    url, scenario = f"sqlite:///{tmp_path}/x.db", tmp_path / "shaped.py"
+    scenario.write_text(SHAPED)
+    flags = ("--shape", "--max-tokens", "5", "--collect")
+    with Fleet(tmp_path, sim, url, [1, 1], *flags, scenario=str(scenario)) as fleet:
+        finished(fleet.master)
+    _, levels, rows = newest(url)
+    at_s = (rows.sent_ns - start_of(levels)) / 1e9
+    early, late = rows[at_s < 0.9].groupby("worker").size(), rows[at_s > 1.5].groupby("worker").size()
+    # One of two users each, then three of six.
+    assert list(early.index) == list(late.index) == [0, 1]
+    assert (late / early > 1.8).all()
 
 
 @pytest.mark.postgres

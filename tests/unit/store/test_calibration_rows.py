@@ -12,7 +12,14 @@ from loadlab.core.nouns import Run
 from loadlab.store import Store, schema
 from loadlab.store.url import parse
 
-HERE = {"loadlab": "0.1.0", "python": "3.11.7", "platform": "Linux-6.1", "machine": "x86_64", "cpus": 2}
+HERE = {
+    "loadlab": "0.1.0",
+    "python": "3.11.7",
+    "platform": "Linux-6.1",
+    "machine": "x86_64",
+    "cpu": "EPYC",
+    "cpus": 2,
+}
 
 
 def measured(streams: int = 100, **changes: Any) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def upgrade() -> None:
         sa.Column("python", sa.String(length=40), nullable=False),
         sa.Column("platform", sa.String(length=200), nullable=False),
         sa.Column("machine", sa.String(length=60), nullable=False),
+        sa.Column("cpu", sa.String(length=200), nullable=False),
         sa.Column("cpus", sa.Integer(), nullable=False),
         sa.Column("processes", sa.Integer(), nullable=False),
         sa.Column("streams", sa.Integer(), nullable=False),
