@@ -44,7 +44,7 @@ def costs(store: Any, by: Sequence[str], since_ns: int = 0) -> pd.DataFrame:
         if name not in GROUPS:
             raise UnknownNameError("cost group", name, GROUPS)
     runs = store.runs()
-    runs = runs[runs["started_at_ns"] >= since_ns].assign(run=runs["id"])
+    runs = runs[runs["started_at_ns"] >= since_ns]
     used = store.spent(since_ns)
     repriced = set(store.repriced())
     rows = [_run(store, run, used[used["run_id"] == run["id"]], repriced) for run in runs.to_dict("records")]

@@ -113,7 +113,8 @@ def test_since_leaves_older_runs_out(url: str) -> None:
     assert len(document(url, "--by", "run", "--since", "50d")["costs"]) == 4
     assert len(document(url, "--by", "run", "--since", "2020-01-01")["costs"]) == 4
     assert len(document(url, "--by", "run", "--since", "99999999d")["costs"]) == 4
-    assert isinstance(cost(url, "--since", "1s").exception, NoDataError)
+    done = cost(url, "--since", "1s")
+    assert isinstance(done.exception, NoDataError), done.stdout
 
 
 def test_csv_has_a_column_for_every_key(url: str) -> None:
