@@ -28,14 +28,18 @@ class Numbers:
 
     def __init__(self, overlaps: bool) -> None:
         self.overlaps = overlaps
-        self.may_go = threading.Event()
-        self.may_go.set()
+        self.begun, self.may_end = threading.Semaphore(0), threading.Semaphore(10_000)
+
+    def hold(self) -> None:
+        """From now on a step ends only when it is let."""
+        self.may_end = threading.Semaphore(0)
 
     def launch(self, plan: list[Chunk]) -> Callable[[], list[list[Choice]]]:
         if any(chunk.count >= TOO_LONG for chunk in plan):
             raise LoadlabError("out of memory: a step does not fit")
         choices = [[Choice(chunk.sequence.generated, -0.5)] if chunk.samples else [] for chunk in plan]
-        return lambda: choices if self.may_go.wait(WAIT_S) else []
+        self.begun.release()
+        return lambda: choices if self.may_end.acquire(timeout=WAIT_S) else []
 
 
 class Bench:
@@ -141,22 +145,26 @@ def test_a_front_that_leaves_takes_its_requests_along(bench: Bench) -> None:
 
 
 def test_an_abort_is_obeyed_at_once(bench: Bench) -> None:
+    bench.runner.hold()
     bench.fronts[0].send(job("a", limit=600))
-    bench.steps(0, lambda step: bool(step.pieces))
+    bench.runner.begun.acquire(timeout=WAIT_S)
     bench.fronts[0].send("a")
-    steps = bench.steps(0, idle)
-    assert sum(len(step.pieces) for step in steps) < 599
+    bench.runner.may_end.release()
+    assert sum(len(step.pieces) for step in bench.steps(0, idle)) == 1
+    assert bench.pool.free == bench.pool.total
     bench.fronts[0].send("unknown")
     assert idle(bench.steps(0, idle)[-1])
 
 
 def test_the_last_token_of_one_is_told_though_all_others_are_aborted(bench: Bench) -> None:
+    bench.runner.hold()
     bench.fronts[0].send(job("a", limit=600))
-    bench.steps(0, lambda step: bool(step.pieces))
-    bench.runner.may_go.clear()
+    bench.runner.begun.acquire(timeout=WAIT_S)
     bench.fronts[1].send(job("b", limit=1))
+    bench.runner.may_end.release()
+    bench.runner.begun.acquire(timeout=WAIT_S)  # now both are in it
     bench.fronts[0].send("a")
-    bench.runner.may_go.set()
+    bench.runner.may_end.release()
     assert ended("b")(bench.steps(1, lambda step: bool(step.pieces))[-1])
     assert idle(bench.steps(0, idle)[-1])
 
