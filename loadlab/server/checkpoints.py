@@ -187,7 +187,8 @@ def _folder_config(
 
 def _largest_token(names: dict[str, Any]) -> int:
     added = (token["id"] for token in names["added_tokens"])
-    return max(*names["model"]["vocab"].values(), *added)
+    largest: int = max(*names["model"]["vocab"].values(), *added)
+    return largest
 
 
 def _end(stated: int | list[int] | None, names: dict[str, Any]) -> int:
