@@ -35,7 +35,7 @@ COMMANDS = sorted({command for path in PAGES if path.name != "cli.md" for comman
 def accept(words: list[str]) -> None:
     """Parses as the program would, and runs nothing. Raises for an unknown verb or flag, or a bad value."""
     command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands") and words:
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
         command, words = command.commands[words[0]], words[1:]
     if words:  # without any, a page only mentions the verb
         command.make_context("loadlab", list(words))
