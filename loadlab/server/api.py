@@ -1,207 +1,212 @@
-"""The HTTP surface: routes, errors, key and limits. Knows engines only as `job.Engine`."""
+"""The HTTP surface: every route of one front process. Knows engines only as `job.Engine`."""
 
 from __future__ import annotations
 
-import hmac
-import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from loadlab.server import openai
-from loadlab.server.answers import StreamAnswer, WholeAnswer
+from loadlab.core.clock import now_ns
+from loadlab.core.errors import LoadlabError
+from loadlab.server import anthropic, openai, openai_reply, tokens
 from loadlab.server.arrival import arrived_ns
-from loadlab.server.job import Engine, EngineError, Job
-from loadlab.server.metrics import Metrics, Watch
-from loadlab.server.openai import ApiError, Ask, Reply
+from loadlab.server.batches import Batches
+from loadlab.server.bodies import ApiError, Document, read_document
+from loadlab.server.completions import ENGINE_HEADER, Completions
+from loadlab.server.config import Config
+from loadlab.server.controls import Controls
+from loadlab.server.embeddings import Embeddings
+from loadlab.server.exposition import Exposition
+from loadlab.server.files import Files, Folder
+from loadlab.server.guards import MESSAGES, key_guard, refusal, refusals
+from loadlab.server.route import Lane, Router
 
-BODY_LIMIT_BYTES = 8 << 20
-
-
-def create_app(engine: Engine, api_key: str | None = None) -> web.Application:
-    """The application of one engine; with `api_key`, every /v1 route asks for it."""
-    api = _Api(engine)
-    guards: list[Middleware] = [_errors, _key_guard(api_key)] if api_key else [_errors]
-    app = web.Application(client_max_size=BODY_LIMIT_BYTES, middlewares=guards)
-    app.router.add_post("/v1/chat/completions", api.chat)
-    app.router.add_post("/v1/completions", api.text)
-    app.router.add_get("/v1/models", api.models)
-    app.router.add_get("/health", api.health)
-    app.router.add_get("/metrics", api.metrics)
-    app.router.add_get("/config", api.settings)
-    app.router.add_patch("/config", api.configure)
-    app.router.add_get("/sim/ledger", api.ledger)
-    app.on_response_prepare.append(api.sign)
-    app.on_shutdown.append(api.shutdown)
-    return app
+MAX_FILE_BYTES = 256 << 20
 
 
-class _Api:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._metrics = Metrics(engine.model, engine.load)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server is made of; put together in `serving`."""
 
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        ask = openai.parse_chat(await request.read(), self._engine.model)
-        return await self._answer(request, ask, arrived_ns(request))
+    lanes: tuple[Lane, ...]
+    controls: Controls
+    exposition: Exposition
+    embeddings: Embeddings
+    folder: Folder
+    api_key: str | None = None
+    max_body_bytes: int = 8 << 20
 
-    async def text(self, request: web.Request) -> web.StreamResponse:
-        ask = openai.parse_text(await request.read(), self._engine.model)
-        return await self._answer(request, ask, arrived_ns(request))
 
-    async def models(self, _: web.Request) -> web.Response:
-        return _json(openai.model_list([self._engine.model], self._engine.context))
+class Api:
+    """The routes of one front process."""
 
-    async def health(self, _: web.Request) -> web.Response:
-        engine, trouble = self._engine, self._engine.trouble()
+    def __init__(self, parts: Parts) -> None:
+        self._router = Router(parts.lanes, parts.controls)
+        self._completions = Completions(self._router, parts.controls)
+        self._config = Config([lane.engine for lane in parts.lanes], parts.controls)
+        self._embeddings, self._exposition = parts.embeddings, parts.exposition
+        self._files = Files(parts.folder, MAX_FILE_BYTES)
+        self._batches = Batches(parts.folder, self._line)
+        self._key, self._max_body_bytes = parts.api_key, parts.max_body_bytes
+        self._main = parts.lanes[0].engine
+
+    def app(self) -> web.Application:
+        """The application that serves them."""
+        guards: list[Middleware] = [refusals(self._max_body_bytes)]
+        if self._key:
+            guards.append(key_guard(self._key))
+        app = web.Application(client_max_size=self._max_body_bytes, middlewares=guards)
+        app.add_routes([*self._completion_routes(), *self._file_routes(), *self._own_routes()])
+        app.on_response_prepare.append(self._sign)
+        return app
+
+    async def drain(self) -> None:
+        """Takes no more requests; returns once those it has are answered."""
+        self._completions.closed = True
+        await self._completions.drained()
+
+    async def close(self) -> None:
+        """Ends batches and the embedding model; the engines are whoever's made them."""
+        self._completions.closed = True
+        await self._batches.stop()
+        await self._embeddings.stop()
+
+    def _completion_routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/completions", self._text),
+            web.post(MESSAGES, self._message),
+            web.post(f"{MESSAGES}/count_tokens", self._count),
+            web.post("/v1/embeddings", self._embed),
+            web.get("/v1/models", self._models),
+            web.post("/tokenize", _of_body(lambda body: tokens.tokenize(body, self._router))),
+            web.post("/detokenize", _of_body(lambda body: tokens.detokenize(body, self._router))),
+        ]
+
+    def _file_routes(self) -> list[web.RouteDef]:
+        files, batches = self._files, self._batches
+        return [
+            web.post("/v1/files", self._upload),
+            web.get("/v1/files", _of_request(lambda _: files.pages())),
+            web.get("/v1/files/{id}", _of_request(files.page)),
+            web.delete("/v1/files/{id}", _of_request(files.delete)),
+            web.get("/v1/files/{id}/content", self._content),
+            web.post("/v1/batches", _of_body(lambda body: orjson.dumps(batches.create(body)))),
+            web.get("/v1/batches", _of_request(lambda _: batches.pages())),
+            web.get("/v1/batches/{id}", _of_request(lambda request: batches.page(_id(request)))),
+            web.post("/v1/batches/{id}/cancel", _of_request(lambda request: batches.cancel(_id(request)))),
+        ]
+
+    def _own_routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/health", self._health),
+            web.get("/metrics", self._metrics),
+            web.get("/config", _of_request(lambda _: self._config.document())),
+            web.patch("/config", self._configure),
+            web.get("/sim/ledger", self._ledger),
+        ]
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        ask = openai.parse_chat(await request.read())
+        return await self._completions.answer(request, ask, openai_reply.reply, arrived_ns(request))
+
+    async def _text(self, request: web.Request) -> web.StreamResponse:
+        ask = openai.parse_text(await request.read())
+        return await self._completions.answer(request, ask, openai_reply.reply, arrived_ns(request))
+
+    async def _message(self, request: web.Request) -> web.StreamResponse:
+        ask = anthropic.parse_messages(await request.read())
+        return await self._completions.answer(request, ask, anthropic.AnthropicReply, arrived_ns(request))
+
+    async def _count(self, request: web.Request) -> web.Response:
+        _, prompt = self._router.choose(anthropic.parse_count(await request.read()))
+        return _json(anthropic.count_document(len(prompt)))
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        return _json(await self._embeddings.answer(await request.read()))
+
+    async def _models(self, _: web.Request) -> web.Response:
+        main = self._router.lanes[0].engine
+        return _json(openai.model_list([*self._router.names(), (self._embeddings.model, main.context)]))
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        return _json(orjson.dumps(await self._files.upload(request)))
+
+    async def _content(self, request: web.Request) -> web.StreamResponse:
+        return self._files.content(request)
+
+    async def _health(self, _: web.Request) -> web.Response:
+        engine, trouble = self._main, self._trouble()
         about = {"engine": engine.name, "model": engine.model, "device": engine.device}
         state = {"status": "failed", "reason": trouble} if trouble else {"status": "ok"}
-        return _json(orjson.dumps({**state, **about}), 503 if trouble else 200)
+        if self._completions.closed:
+            state = {"status": "draining"}
+        restarts = sum(lane.engine.load().counts.restarts for lane in self._router.lanes)
+        document = {**state, **about, "restarts": restarts}
+        return _json(orjson.dumps(document), 200 if state["status"] == "ok" else 503)
 
-    async def settings(self, _: web.Request) -> web.Response:
-        return _json(orjson.dumps({"settings": self._engine.settings()}))
+    def _trouble(self) -> str | None:
+        return next(filter(None, (lane.engine.trouble() for lane in self._router.lanes)), None)
 
-    async def configure(self, request: web.Request) -> web.Response:
+    async def _metrics(self, _: web.Request) -> web.Response:
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return web.Response(body=self._exposition.text(), headers={hdrs.CONTENT_TYPE: kind})
+
+    async def _configure(self, request: web.Request) -> web.Response:
+        await self._config.change(read_document(await request.read()))
+        return _json(orjson.dumps(self._config.document()))
+
+    async def _ledger(self, request: web.Request) -> web.Response:
         try:
-            changes = orjson.loads(await request.read())
-        except orjson.JSONDecodeError as error:
-            raise ApiError(400, f"The body is not valid JSON: {error}.", code="invalid_json") from error
-        if not isinstance(changes, dict):
-            raise ApiError(400, "The body must be a JSON object of settings.")
-        await self._engine.configure(changes)
-        return await self.settings(request)
-
-    async def metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.text(), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4; charset=utf-8"}
-        )
-
-    async def ledger(self, request: web.Request) -> web.Response:
-        try:
-            document = self._engine.report(request.query)
+            document = self._main.report(request.query)
         except ValueError as error:
-            raise ApiError(
-                400, f"since_ns and until_ns are whole numbers of nanoseconds: {error}."
-            ) from error
+            message = f"since_ns and until_ns are whole numbers of nanoseconds: {error}."
+            raise ApiError(400, message) from error
         if document is None:
-            words = f"The engine '{self._engine.name}' keeps no ledger; only 'sim' does."
-            raise ApiError(404, words)
+            raise ApiError(404, f"The engine '{self._main.name}' keeps no ledger; only 'sim' does.")
         return _json(document)
 
-    async def sign(self, _: web.Request, response: web.StreamResponse) -> None:
-        """Every answer says which engine gave it, so that no simulation passes for a model."""
-        response.headers["x-loadlab-engine"] = self._engine.name
-
-    async def shutdown(self, _: web.Application) -> None:
-        await self._engine.stop()
-
-    async def _answer(self, request: web.Request, ask: Ask, arrival_ns: int) -> web.StreamResponse:
-        prompt = self._encode(ask)
-        self._check_length(len(prompt), ask)
-        reply = Reply(ask.chat, self._engine.model)
-        job = Job(reply.id, prompt, arrival_ns, ask.sampling)
-        watch = Watch(self._metrics, arrival_ns, len(prompt))
+    async def _line(self, endpoint: str, body: Document) -> tuple[int, bytes]:
+        """Answers one line of a batch."""
         try:
-            return await (self._stream if ask.stream else self._whole)(request, ask, job, reply, watch)
-        except EngineError:
-            watch.finish("error")
-            raise
-        finally:  # also when the client went away: its place is free at once
-            self._engine.abort(job.id)
-            watch.finish("abort")
+            if endpoint == "/v1/embeddings":
+                return 200, await self._embeddings.answer_document(body)
+            ask = (openai.chat_ask if endpoint == "/v1/chat/completions" else openai.text_ask)(body)
+            return 200, await self._completions.batched(ask, openai_reply.reply, now_ns())
+        except LoadlabError as error:
+            refused = refusal(error)
+            return refused.status, orjson.dumps(openai.error_document(refused))
 
-    def _encode(self, ask: Ask) -> list[int]:
-        if ask.turns:
-            return self._engine.encode_chat(ask.turns)
-        return self._engine.encode(ask.prompt) if isinstance(ask.prompt, str) else list(ask.prompt)
-
-    def _check_length(self, prompt_tokens: int, ask: Ask) -> None:
-        context, wanted = self._engine.context, ask.sampling.max_tokens or 1
-        if not prompt_tokens:
-            raise ApiError(400, "The prompt is empty.", "prompt")
-        if prompt_tokens + wanted > context:
-            message = (
-                f"This model's context is {context} tokens, but {prompt_tokens + wanted} were asked for: "
-                f"{prompt_tokens} in the prompt and {wanted} to generate. Ask for fewer."
-            )
-            raise ApiError(400, message, "messages" if ask.chat else "prompt", "context_length_exceeded")
-
-    async def _stream(
-        self, request: web.Request, ask: Ask, job: Job, reply: Reply, watch: Watch
-    ) -> web.StreamResponse:
-        self._check_health()
-        response = web.StreamResponse(
-            headers={hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8", hdrs.CACHE_CONTROL: "no-cache"}
-        )
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client left before it was answered")
-        chunked = request.version >= (1, 1)
-        answer = StreamAnswer(reply, watch, transport, chunked=chunked, include_usage=ask.include_usage)
-        self._engine.submit(job, answer)  # first, so that a refusal still has a status line
-        await response.prepare(request)  # runs through without a pause: no token can overtake the headers
-        await answer.ended
-        await response.write_eof()
-        return response
-
-    async def _whole(
-        self, request: web.Request, ask: Ask, job: Job, reply: Reply, watch: Watch
-    ) -> web.StreamResponse:
-        self._check_health()
-        answer = WholeAnswer(reply, watch)
-        self._engine.submit(job, answer)
-        document = await answer.ended
-        if answer.failure:
-            raise EngineError(answer.failure)
-        return _json(document)
-
-    def _check_health(self) -> None:
-        if trouble := self._engine.trouble():
-            raise EngineError(trouble, 503)
+    async def _sign(self, _: web.Request, response: web.StreamResponse) -> None:
+        """Every answer says which engine gave it, so that no simulation passes for a model."""
+        response.headers.setdefault(ENGINE_HEADER, self._main.name)
 
 
-@web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal leaves in OpenAI's shape."""
-    try:
-        return await handler(request)
-    except ApiError as error:
-        return _json(error.body(), error.status)
-    except EngineError as error:
-        return _refusal(error.status, str(error))
-    except web.HTTPException as error:
-        return _refusal(error.status, _explain(request, error))
-    except ConnectionResetError:
-        raise
-    except Exception:
-        traceback.print_exc()
-        return _refusal(500, "The server failed on this request; its stderr has the traceback.")
+def _of_body(answer: Callable[[bytes], bytes]) -> Handler:
+    """A handler that makes a document of a body."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return _json(answer(await request.read()))
+
+    return handler
 
 
-def _explain(request: web.Request, error: web.HTTPException) -> str:
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return f"The body is larger than {BODY_LIMIT_BYTES} bytes; send less."
-    return f"{request.method} {request.path}: {error.reason}."
+def _of_request(answer: Callable[[web.Request], Mapping[str, Any]]) -> Handler:
+    """A handler that makes a document of a request without a body."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return _json(orjson.dumps(answer(request)))
+
+    return handler
 
 
-def _key_guard(key: str) -> Middleware:
-    expected = f"Bearer {key}".encode()
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
-        if request.path.startswith("/v1/") and not hmac.compare_digest(given, expected):
-            message = "This server asks for an API key: send it as 'Authorization: Bearer KEY'."
-            raise ApiError(401, message, code="invalid_api_key")
-        return await handler(request)
-
-    return guard
+def _id(request: web.Request) -> str:
+    return request.match_info["id"]
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json")
-
-
-def _refusal(status: int, message: str) -> web.Response:
-    return _json(orjson.dumps(openai.error_document(status, message)), status)

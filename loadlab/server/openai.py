@@ -1,4 +1,4 @@
-"""The OpenAI wire format: bodies read and judged, answers written. Knows no sockets and no engine.
+"""OpenAI's bodies read and judged, and its small documents written; answers are in `openai_reply`.
 
 In scope: chat and text completions with one choice. A field that would change the answer and is not supported
 is refused; unknown fields are ignored, as vLLM does.
@@ -6,146 +6,97 @@ is refused; unknown fields are ignored, as vLLM does.
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from loadlab.core.errors import LoadlabError
-from loadlab.server.job import Finish, Sampling, Turn
+from loadlab.server.bodies import (
+    MOST_LOGPROBS,
+    ApiError,
+    Ask,
+    Document,
+    flag,
+    is_repeatable,
+    is_tokens,
+    model_name,
+    read_document,
+    read_sampling,
+    read_turns,
+    whole,
+)
+from loadlab.server.job import Turn
 
-Document = Mapping[str, Any]
 DEFAULT_TEXT_TOKENS = 16  # what OpenAI gives a text completion that sets no limit
-DONE = b"data: [DONE]\n\n"
+_HOTTEST = 2.0
+_KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
-class ApiError(LoadlabError):
-    """A request refused, in OpenAI's words: HTTP status, message, parameter and code."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        param: str | None = None,
-        code: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.param, self.code = status, param, code
-
-    def body(self) -> bytes:
-        """The JSON error document."""
-        return orjson.dumps(error_document(self.status, str(self), self.param, self.code))
-
-
-def error_document(status: int, message: str, param: str | None = None, code: str | None = None) -> Document:
+def error_document(error: ApiError) -> Document:
     """An error in OpenAI's shape."""
-    kind = {401: "authentication_error", 404: "not_found_error"}.get(status, "invalid_request_error")
-    kind = "server_error" if status >= 500 else kind
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    usual = "server_error" if error.status >= 500 else "invalid_request_error"
+    kind = _KINDS.get(error.status, usual)
+    return {"error": {"message": str(error), "type": kind, "param": error.param, "code": error.code}}
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A completion asked for: `turns` of a conversation or a `prompt`, and how to answer."""
-
-    turns: tuple[Turn, ...]
-    prompt: str | tuple[int, ...]
-    stream: bool
-    include_usage: bool
-    sampling: Sampling
-
-    @property
-    def chat(self) -> bool:
-        """Whether a conversation is to be continued."""
-        return bool(self.turns)
-
-
-def parse_chat(body: bytes, model: str) -> Ask:
+def parse_chat(body: bytes) -> Ask:
     """Reads a chat completion. Raises ApiError."""
-    document = _document(body, model)
-    limit = "max_completion_tokens" if document.get("max_completion_tokens") is not None else "max_tokens"
-    return _ask(document, _turns(document), "", _whole(document, limit, None, low=1))
+    return chat_ask(read_document(body))
 
 
-def parse_text(body: bytes, model: str) -> Ask:
+def parse_text(body: bytes) -> Ask:
     """Reads a text completion. Raises ApiError."""
-    document = _document(body, model)
-    limit = _whole(document, "max_tokens", DEFAULT_TEXT_TOKENS, low=1)
-    return _ask(document, (), _prompt(document), limit)
+    return text_ask(read_document(body))
 
 
-def _document(body: bytes, model: str) -> Document:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ApiError(400, f"The body is not valid JSON: {error}.", code="invalid_json") from error
-    if not isinstance(document, dict):
-        raise ApiError(400, f"The body must be a JSON object, not {type(document).__name__}.")
-    if (asked := document.get("model")) not in (None, model):
-        message = f"The model '{asked}' does not exist here; this server serves '{model}'."
-        raise ApiError(404, message, "model", "model_not_found")
-    return document
+def chat_ask(document: Document) -> Ask:
+    """What the document of a chat completion asks for. Raises ApiError."""
+    limit = "max_completion_tokens" if document.get("max_completion_tokens") is not None else "max_tokens"
+    best = whole(document, "top_logprobs", None, low=0, high=MOST_LOGPROBS)
+    if not flag(document, "logprobs"):
+        if best:
+            raise ApiError(400, "top_logprobs needs logprobs to be true.", "top_logprobs")
+        return _ask(document, read_turns(document), "", whole(document, limit, None, low=1), None)
+    return _ask(document, read_turns(document), "", whole(document, limit, None, low=1), best or 0)
+
+
+def text_ask(document: Document) -> Ask:
+    """What the document of a text completion asks for. Raises ApiError."""
+    limit = whole(document, "max_tokens", DEFAULT_TEXT_TOKENS, low=1)
+    best = whole(document, "logprobs", None, low=0, high=MOST_LOGPROBS)
+    return _ask(document, (), _prompt(document), limit, best)
 
 
 def _ask(
-    document: Document, turns: tuple[Turn, ...], prompt: str | tuple[int, ...], limit: int | None
+    document: Document,
+    turns: tuple[Turn, ...],
+    prompt: str | tuple[int, ...],
+    limit: int | None,
+    logprobs: int | None,
 ) -> Ask:
     _refuse_unsupported(document)
     options = document.get("stream_options") or {}
     if not isinstance(options, dict):
         raise ApiError(400, "stream_options must be an object.", "stream_options")
+    sampling = replace(read_sampling(document, limit, "stop", _HOTTEST), logprobs=logprobs)
+    include_usage = flag(options, "include_usage")
     return Ask(
+        model=model_name(document),
         turns=turns,
         prompt=prompt,
-        stream=_flag(document, "stream"),
-        include_usage=_flag(options, "include_usage"),
-        sampling=_sampling(document, limit),
-    )
-
-
-def _sampling(document: Document, limit: int | None) -> Sampling:
-    seed = _whole(document, "seed", None, low=-(2**63))
-    return Sampling(
-        max_tokens=limit,
-        min_tokens=_whole(document, "min_tokens", 0, low=0) or 0,
-        temperature=_number(document, "temperature", 1.0, 0.0, 2.0),
-        top_p=_number(document, "top_p", 1.0, 0.0, 1.0),
-        seed=secrets.randbits(63) if seed is None else seed,
-        stop=_stops(document),
-        ignore_eos=_flag(document, "ignore_eos"),
+        stream=flag(document, "stream"),
+        sampling=sampling,
+        repeatable=is_repeatable(document, sampling),
+        include_usage=include_usage,
+        continuous_usage=include_usage and flag(options, "continuous_usage_stats"),
     )
 
 
 def _refuse_unsupported(document: Document) -> None:
-    for name, usual in (("n", 1), ("best_of", 1), ("logprobs", False), ("echo", False), ("suffix", "")):
+    for name, usual in (("n", 1), ("best_of", 1), ("echo", False), ("suffix", "")):
         if (value := document.get(name)) not in (None, usual):
             raise ApiError(400, f"{name}={value!r} is not supported by this server; leave it out.", name)
-
-
-def _turns(document: Document) -> tuple[Turn, ...]:
-    messages = document.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise ApiError(400, "messages must be a list with at least one message.", "messages")
-    return tuple(_turn(message, f"messages[{index}]") for index, message in enumerate(messages))
-
-
-def _turn(message: Any, where: str) -> Turn:
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise ApiError(400, f"{where} must be an object with a role and a content.", where)
-    return message["role"], _content(message.get("content"), f"{where}.content")
-
-
-def _content(content: Any, where: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    parts = content if isinstance(content, list) else []
-    texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
-    if not texts or len(texts) < len(parts):
-        raise ApiError(400, f"{where} must be a text or a list of text parts.", where)
-    return "".join(texts)
 
 
 def _prompt(document: Document) -> str | tuple[int, ...]:
@@ -154,93 +105,15 @@ def _prompt(document: Document) -> str | tuple[int, ...]:
         prompt = prompt[0]
     if isinstance(prompt, str):
         return prompt
-    if isinstance(prompt, list) and prompt and all(type(token) is int and token >= 0 for token in prompt):
-        return tuple(prompt)
+    if is_tokens(prompt):
+        return tuple(prompt or ())
     raise ApiError(400, "prompt must be one text or one list of token ids.", "prompt")
 
 
-def _stops(document: Document) -> tuple[str, ...]:
-    stop = document.get("stop")
-    stops = [stop] if isinstance(stop, str) else stop or []
-    if not isinstance(stops, list) or not all(isinstance(text, str) and text for text in stops):
-        raise ApiError(400, "stop must be a non-empty text or a list of them.", "stop")
-    return tuple(stops)
-
-
-def _flag(document: Document, name: str) -> bool:
-    value = document.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise ApiError(400, f"{name} must be true or false, not {value!r}.", name)
-    return bool(value)
-
-
-def _whole(document: Document, name: str, default: int | None, low: int) -> int | None:
-    value = document.get(name)
-    if value is None:
-        return default
-    if type(value) is not int or value < low:
-        raise ApiError(400, f"{name} must be a whole number of at least {low}, not {value!r}.", name)
-    return value
-
-
-def _number(document: Document, name: str, default: float, low: float, high: float) -> float:
-    value = document.get(name)
-    if value is None:
-        return default
-    if type(value) not in (int, float) or not low <= value <= high:
-        raise ApiError(400, f"{name} must be a number from {low:g} to {high:g}, not {value!r}.", name)
-    return float(value)
-
-
-class Reply:
-    """Writes the answer to one request. What never changes between its events is rendered once."""
-
-    def __init__(self, chat: bool, model: str) -> None:
-        self.id = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
-        self._chat = chat
-        self._frame = {
-            "id": self.id,
-            "object": "chat.completion.chunk" if chat else "text_completion",
-            "created": int(time.time()),
-            "model": model,
-        }
-        opening = b"data: " + orjson.dumps(self._frame)[:-1] + b',"choices":[{"index":0,'
-        self._before = opening + (b'"delta":{"content":' if chat else b'"text":')
-        self._after = (b"}" if chat else b"") + b',"logprobs":null,"finish_reason":'
-        role = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
-        self.opening = opening + role if chat else b""
-
-    def event(self, text: str, finish: Finish | None) -> bytes:
-        """One streamed piece of text."""
-        reason = b'"%b"}]}\n\n' % finish.encode() if finish else b"null}]}\n\n"
-        return self._before + orjson.dumps(text) + self._after + reason
-
-    def usage_event(self, prompt_tokens: int, tokens: int) -> bytes:
-        """The event that carries usage and no choice."""
-        document: dict[str, Any] = {**self._frame, "choices": [], "usage": usage(prompt_tokens, tokens)}
-        return b"data: " + orjson.dumps(document) + b"\n\n"
-
-    def document(self, text: str, finish: Finish, prompt_tokens: int, tokens: int) -> bytes:
-        """The whole answer, not streamed."""
-        part = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
-        choice = {"index": 0, **part, "logprobs": None, "finish_reason": finish}
-        kind = self._frame["object"] if not self._chat else "chat.completion"
-        frame = {**self._frame, "object": kind, "choices": [choice]}
-        return orjson.dumps({**frame, "usage": usage(prompt_tokens, tokens)})
-
-
-def error_event(message: str) -> bytes:
-    """An error inside a stream that had begun."""
-    return b"data: " + orjson.dumps(error_document(500, message)) + b"\n\n"
-
-
-def usage(prompt_tokens: int, tokens: int) -> dict[str, int]:
-    """The usage block."""
-    total = prompt_tokens + tokens
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": total}
-
-
-def model_list(names: Sequence[str], context: int) -> bytes:
-    """The answer to GET /v1/models."""
-    entry = {"object": "model", "created": 0, "owned_by": "loadlab", "max_model_len": context}
-    return orjson.dumps({"object": "list", "data": [{"id": name, **entry} for name in names]})
+def model_list(names: Sequence[tuple[str, int]]) -> bytes:
+    """The answer to GET /v1/models: each name with its context in tokens."""
+    entries: list[dict[str, Any]] = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "loadlab", "max_model_len": context}
+        for name, context in names
+    ]
+    return orjson.dumps({"object": "list", "data": entries})

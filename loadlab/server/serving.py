@@ -1,31 +1,26 @@
-"""Runs one server from bind to clean stop. Knows sockets and signals; API and engines know neither."""
+"""Runs one server from bind to clean stop: one front process here, several with `frontends`."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import gc
 import os
-import signal
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from aiohttp import web
-
 from loadlab.core.errors import UsageError
-from loadlab.server.api import create_app
-from loadlab.server.arrival import listen
-from loadlab.server.engine import Options
-from loadlab.server.job import Engine
-from loadlab.server.settings import Settings
-from loadlab.server.sim import SimEngine
-from loadlab.server.simulated import Simulated, switches_of
-from loadlab.server.step_engine import StepEngine
-from loadlab.server.torch_engine import TorchEngine
-
-_STOP_GRACE_S = 1.0
+from loadlab.server import board, controls, front, fronts, loads, metrics
+from loadlab.server.address import bind, bind_several, url
+from loadlab.server.batches import fail_leftovers
+from loadlab.server.board import private
+from loadlab.server.controls import Controls
+from loadlab.server.engines import build_engines, torch_options
+from loadlab.server.files import Folder
+from loadlab.server.front import Shared, Stop
+from loadlab.server.settings import Settings, served_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,115 +41,55 @@ class Ready:
 def serve(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
     """Serves until SIGINT or SIGTERM. Raises UsageError for a bad setting or a port in use."""
     settings.check()
-    with bind(settings.host, settings.port) as sock:
-        asyncio.run(_serve(settings, sock, on_ready))
+    with _folder(settings.files) as folder:
+        serve_on = _serve_alone if settings.frontends == 1 else _serve_shared
+        asyncio.run(serve_on(settings, folder, on_ready))
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound, not yet listening socket. Raises UsageError when the address cannot be had."""
+@contextmanager
+def _folder(asked: Path | None) -> Iterator[Path]:
+    """Where files and batches lie; without a wish, for this server's life only."""
+    if asked is None:
+        with TemporaryDirectory(prefix="loadlab-files-") as name:
+            yield Path(name)
+        return
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, proto)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
+        asked.mkdir(parents=True, exist_ok=True)
+        fail_leftovers(Folder(asked))
     except OSError as error:
-        raise _bind_error(host, port, error) from error
-    return sock
+        raise UsageError(f"--files {asked}: {error.strerror}; name a folder that can be written.") from error
+    yield asked
 
 
-def _bind_error(host: str, port: int, error: OSError) -> UsageError:
-    if error.errno == errno.EADDRINUSE:
-        return UsageError(f"port {port} is already in use; choose another with --port.")
-    return UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}; check --host and --port.")
-
-
-def build_engine(settings: Settings) -> Engine:
-    """The engine asked for, not yet started."""
-    if settings.simulated:
-        return _simulated(settings, settings.simulated)
-    if settings.resolved_engine() == "sim":
-        return SimEngine(
-            settings.resolved_model(),
-            settings.timing,
-            seed=settings.seed,
-            fail_rate=settings.fail_rate,
-            max_num_seqs=settings.max_num_seqs or 4096,
-            context=settings.context or 131_072,
-        )
-    return TorchEngine(
-        Options(
-            model=settings.resolved_model(),
-            device=settings.device,
-            threads=settings.threads,
-            max_num_seqs=settings.max_num_seqs or 64,
-            budget=settings.max_num_batched_tokens,
-            context=settings.context,
-            seed=settings.seed,
-        )
+async def _serve_alone(settings: Settings, folder: Path, on_ready: Callable[[Ready], None]) -> None:
+    stop, engines = Stop(), build_engines(settings)
+    models = len(engines)
+    shared = Shared(
+        private(metrics.WIDTH * models), private(loads.WIDTH * models), private(controls.WIDTH), folder
     )
+    Controls(shared.controls.mine).set(settings.controls())
+
+    def ready() -> None:
+        engine = engines[0]
+        on_ready(Ready(url(sock), engine.name, engine.model, engine.device, os.getpid()))
+
+    with bind(settings.host, settings.port) as sock:
+        await front.run(settings, engines, shared, sock, stop, ready)
 
 
-def _simulated(settings: Settings, simulated: Simulated) -> Engine:
-    switches = switches_of(settings.max_num_seqs, settings.max_num_batched_tokens)
-    deployment = simulated.deployment(switches, context=settings.context)
-    return StepEngine(settings.resolved_model(), deployment, seed=settings.seed)
-
-
-async def _serve(settings: Settings, sock: socket.socket, on_ready: Callable[[Ready], None]) -> None:
-    stop = _stop_signal()
-    engine = build_engine(settings)
-    starting = asyncio.ensure_future(engine.start())
-    runner = web.AppRunner(
-        create_app(engine, settings.api_key()),
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=_STOP_GRACE_S,
+async def _serve_shared(settings: Settings, folder: Path, on_ready: Callable[[Ready], None]) -> None:
+    count, models = settings.frontends, settings.models()
+    shared = Shared(
+        board.shared(metrics.WIDTH * len(models), count, fronts.SPAWN),
+        board.shared(loads.WIDTH * len(models), count, fronts.SPAWN),
+        board.shared(controls.WIDTH, 1, fronts.SPAWN),
+        folder,
     )
-    try:
-        await asyncio.wait((starting, stop), return_when=asyncio.FIRST_COMPLETED)
-        if stop.done():
-            return
-        await starting
-        await runner.setup()
-        listener = await _listen(runner, sock, settings)
-        _settle_memory()
-        on_ready(_ready(engine, sock))
-        await stop
-        listener.close()
-    finally:
-        starting.cancel()
-        await runner.cleanup()
-        await engine.stop()
+    Controls(shared.controls.mine).set(settings.controls())
+    socks = bind_several(settings.host, settings.port, count)
+    where = url(socks[0])
 
+    def ready(device: str) -> None:
+        on_ready(Ready(where, "torch", served_name(models[0]), device, os.getpid()))
 
-def _stop_signal() -> asyncio.Future[None]:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-
-    def ask() -> None:
-        if not stop.done():
-            stop.set_result(None)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask)
-    return stop
-
-
-async def _listen(runner: web.AppRunner, sock: socket.socket, settings: Settings) -> asyncio.Server:
-    try:
-        return await listen(runner, sock, backlog=1024)
-    except OSError as error:  # two starters may both have bound; only one can listen
-        raise _bind_error(settings.host, settings.port, error) from error
-
-
-def _settle_memory() -> None:
-    """A full collection stops every stream for milliseconds: take what is alive now out of its sight."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 50)
-
-
-def _ready(engine: Engine, sock: socket.socket) -> Ready:
-    host, port = sock.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return Ready(f"http://{shown}:{port}", engine.name, engine.model, engine.device, os.getpid())
+    await fronts.run(settings, [torch_options(settings, model) for model in models], shared, socks, ready)

@@ -19,6 +19,7 @@ from itertools import count
 from typing import Any
 
 from loadlab.core.clock import now_ns
+from loadlab.server import words
 from loadlab.server.alarm import Alarm, alarm
 from loadlab.server.job import EngineError, Finish, Job, Load, Sink, Turn
 from loadlab.server.ledger import Entry, Ledger
@@ -107,9 +108,10 @@ class SimEngine:
         return self.encode("\n".join(f"{role}: {text}" for role, text in turns))
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
-        return [b"" for _ in tokens]
+        return [words.piece(token) for token in tokens]
 
     def submit(self, job: Job, sink: Sink) -> None:
+        words.refuse_probabilities(job)
         chance = chance_of(job, self._seed, self._seen)
         if chance.random() < self._fail_rate:
             raise EngineError(f"simulated failure (--fail-rate {self._fail_rate:g})")

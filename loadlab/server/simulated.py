@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from loadlab.core.errors import UsageError
 from loadlab.server import presets
@@ -53,12 +53,3 @@ class Simulated:
             noise=self.noise,
             faults=parse_faults(self.faults),
         )
-
-
-def switches_of(max_num_seqs: int, max_num_batched_tokens: int) -> Switches:
-    """The techniques of a simulated engine; zeros mean what a large GPU usually runs."""
-    return replace(
-        Switches(),
-        max_num_seqs=max_num_seqs or 256,
-        max_num_batched_tokens=max_num_batched_tokens,
-    )

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Sequence
 
-from loadlab.server.job import Finish, Job, Turn
+from loadlab.server.job import EngineError, Finish, Job, Turn
 
 NATURAL_TOKENS = 128  # length of an answer when the request sets no limit
 _TEXT = (
@@ -54,6 +54,12 @@ def length_of(job: Job, context: int) -> tuple[int, Finish]:
     if job.sampling.max_tokens is None:
         return min(NATURAL_TOKENS, room), "stop"
     return min(job.sampling.max_tokens, room), "length"
+
+
+def refuse_probabilities(job: Job) -> None:
+    """Raises EngineError for a job that asks for what only a model has."""
+    if job.sampling.logprobs is not None:
+        raise EngineError("A simulated engine has no probabilities; leave out logprobs.", 400)
 
 
 def identity(job: Job) -> int:

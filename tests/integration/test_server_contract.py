@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import math
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +33,8 @@ def test_ready_document_and_health_agree(server: Server) -> None:
         async with client.get("/health") as response:
             health = await response.json()
             assert response.headers["x-loadlab-engine"] == server.ready["engine"]
-        assert health == {"status": "ok"} | {key: server.ready[key] for key in ("engine", "model", "device")}
+        ready = {key: server.ready[key] for key in ("engine", "model", "device")}
+        assert health == {"status": "ok", "restarts": 0} | ready
 
     talk(server, story)
     assert server.ready["pid"] == server.process.pid
@@ -39,8 +43,9 @@ def test_ready_document_and_health_agree(server: Server) -> None:
 def test_the_model_is_listed(server: Server) -> None:
     async def story(client: aiohttp.ClientSession) -> None:
         async with client.get("/v1/models") as response:
-            (model,) = (await response.json())["data"]
+            model, embedder = (await response.json())["data"]
         assert (model["id"], model["max_model_len"]) == (server.model, 400)
+        assert embedder["id"] in ("sim-embed", "all-minilm-l6-v2")
 
     talk(server, story)
 
@@ -100,6 +105,71 @@ def test_a_text_completion_streamed_and_not(server: Server, prompt: Any) -> None
     talk(server, story)
 
 
+def test_usage_comes_with_every_event_when_asked_for(server: Server) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    body = {**HELLO, "max_tokens": 5, "ignore_eos": True, "stream_options": options}
+    seen = talk(server, lambda client: stream(client, CHAT, body))
+    counts = [event["usage"]["completion_tokens"] for event in seen.events if event.get("usage")]
+    assert counts == sorted(counts)
+    assert counts[-1] == 5
+    assert len(counts) >= 4
+    assert len({event["usage"]["prompt_tokens"] for event in seen.events if event.get("usage")}) == 1
+
+
+@pytest.mark.parametrize("with_usage", [True, False])
+def test_the_servers_own_times_come_last(server: Server, with_usage: bool) -> None:
+    body = {**HELLO, "max_tokens": 4, "ignore_eos": True, "stream_options": {"include_usage": with_usage}}
+
+    async def story(client: aiohttp.ClientSession) -> tuple[Any, Any]:
+        seen = await stream(client, CHAT, body)
+        _, whole = await post(client, CHAT, {**body, "stream_options": None})
+        return [event.get("timings") for event in seen.events], whole["timings"]
+
+    (*earlier, last), whole = talk(server, story)
+    assert not any(earlier)
+    for timings in (last, whole):
+        assert list(timings) == ["queue_ms", "prefill_ms", "decode_ms"]
+        assert all(time >= 0 for time in timings.values())
+        assert timings["prefill_ms"] > 0 < timings["decode_ms"]
+
+
+def test_tokens_of_a_text_and_of_a_conversation(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        status, answer = await post(client, "/tokenize", {"model": server.model, "prompt": "Hello there"})
+        assert (status, answer["max_model_len"], answer["token_strs"]) == (200, 400, None)
+        assert answer["count"] == len(answer["tokens"]) > 0
+        _, chat = await post(client, "/tokenize", {"messages": HELLO["messages"], "return_token_strs": True})
+        _, served = await post(client, CHAT, {**HELLO, "max_tokens": 1})
+        assert chat["count"] == len(chat["token_strs"]) == served["usage"]["prompt_tokens"]
+        status, back = await post(client, "/detokenize", {"tokens": answer["tokens"]})
+        if server.ready["engine"] == "sim":
+            assert (status, back["prompt"]) == (200, "".join(f"<{token}>" for token in answer["tokens"]))
+        else:
+            assert (status, back) == (200, {"prompt": "Hello there"})
+
+    talk(server, story)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_embeddings_of_a_simulation_have_the_shape_and_no_meaning(size: int) -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        body = {"input": ["one text", "two words", "one text"][:size]}
+        status, answer = await post(client, "/v1/embeddings", body)
+        assert (status, answer["object"], answer["model"]) == (200, "list", "sim-embed")
+        assert [entry["index"] for entry in answer["data"]] == list(range(size))
+        first = answer["data"][0]["embedding"]
+        assert len(first) == 384
+        assert math.isclose(sum(value * value for value in first), 1)
+        assert answer["data"][-1]["embedding"] == first
+        _, packed = await post(client, "/v1/embeddings", {**body, "encoding_format": "base64"})
+        raw = base64.b64decode(packed["data"][0]["embedding"])
+        assert struct.unpack("<384f", raw) == pytest.approx(first)
+        assert answer["usage"] == {"prompt_tokens": 2 * size, "total_tokens": 2 * size}
+
+    with serving("--engine", "sim") as sim:
+        talk(sim, story)
+
+
 def test_http_1_0_gets_an_unchunked_stream(server: Server) -> None:
     async def story(client: aiohttp.ClientSession) -> bytes:
         assert client._base_url
@@ -142,6 +212,19 @@ REFUSALS = [
     (TEXT, {"prompt": ["a", "b"]}, 400, "prompt"),
     (TEXT, {"prompt": [1, -1]}, 400, "prompt"),
     (TEXT, {"prompt": "a", "seed": 1.5}, 400, "seed"),
+    (CHAT, {**HELLO, "top_k": "few"}, 400, "top_k"),
+    (CHAT, {**HELLO, "top_logprobs": 3}, 400, "top_logprobs"),
+    (CHAT, {**HELLO, "logprobs": True, "top_logprobs": 21}, 400, "top_logprobs"),
+    (CHAT, {**HELLO, "model": 7}, 400, "model"),
+    (TEXT, {"prompt": "a", "logprobs": True}, 400, "logprobs"),
+    ("/tokenize", {"prompt": 7}, 400, "prompt"),
+    ("/tokenize", {"model": "gpt-4", "prompt": "a"}, 404, "model"),
+    ("/detokenize", {"tokens": "a"}, 400, "tokens"),
+    ("/v1/embeddings", {"input": []}, 400, "input"),
+    ("/v1/embeddings", {"input": ["a", ""]}, 400, "input"),
+    ("/v1/embeddings", {"input": "a", "model": "ada"}, 404, "model"),
+    ("/v1/embeddings", {"input": "a", "dimensions": 3}, 400, "dimensions"),
+    ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 400, "encoding_format"),
     ("/v1/nothing", {}, 404, None),
     ("/v1/models", {}, 405, None),
 ]

@@ -17,19 +17,57 @@ from server_process import SERVE, post, refused, serving, stream, talk, until
 TEXT = "/v1/completions"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly_even_with_a_stream_open(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("flags", "numbers"),
+    [
+        ((), [signal.SIGINT]),
+        ((), [signal.SIGTERM, signal.SIGTERM]),
+        (("--drain", "100ms"), [signal.SIGTERM]),
+    ],
+    ids=["ctrl-c", "told twice", "no more time"],
+)
+def test_it_ends_cleanly_even_with_a_stream_open(
+    flags: tuple[str, ...], numbers: list[signal.Signals]
+) -> None:
     async def story(client: aiohttp.ClientSession) -> bytes:
         async with client.post(TEXT, json={"prompt": "a", "max_tokens": 5000, "stream": True}) as response:
             await response.content.readline()
-            server.process.send_signal(number)
+            for number in numbers:
+                server.process.send_signal(number)
+                await asyncio.sleep(0.1)  # two signals at once may be one
             return await response.read()
 
-    with serving("--engine", "sim") as server:
+    with serving("--engine", "sim", *flags) as server:
         rest = talk(server, story)
         assert server.process.wait(20) == 0
     assert b"shutting down" in rest
     assert rest.endswith(b"data: [DONE]\n\n")
+
+
+def test_told_to_stop_it_finishes_what_it_has_and_takes_nothing_new() -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        async def draining() -> bool:
+            async with client.get("/health") as response:
+                return response.status == 503 and (await response.json())["status"] == "draining"
+
+        async with client.get("/health") as response:  # a connection that is there before the end begins
+            assert response.status == 200
+        async with client.post(TEXT, json={"prompt": "a", "max_tokens": 100, "stream": True}) as response:
+            await response.content.readline()
+            server.process.send_signal(signal.SIGTERM)
+            await until(draining)
+            status, refusal = await post(client, TEXT, {"prompt": "b", "max_tokens": 1})
+            assert (status, "shutting down" in refusal["error"]["message"]) == (503, True)
+            with pytest.raises(aiohttp.ClientConnectionError):
+                async with aiohttp.ClientSession(server.url) as stranger:
+                    await stranger.get("/health")
+            rest = await response.read()
+        assert b'"finish_reason":"length"' in rest
+        assert rest.endswith(b"data: [DONE]\n\n")
+
+    with serving("--engine", "sim") as server:
+        talk(server, story)
+        assert server.process.wait(20) == 0
 
 
 def test_a_port_in_use_is_one_line_and_exit_2() -> None:
