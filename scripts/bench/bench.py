@@ -231,7 +231,7 @@ def whole_answers() -> str:
     )
 
 
-def whole_rate(name: str, url: str, requests: int = 4000) -> float:
+def whole_rate(name: str, url: str, requests: int = 20_000) -> float:
     """Requests per CPU second of the client process."""
     script = [sys.executable, str(HERE / "whole.py"), name, f"{url}/v1", str(requests)]
     return float(Watched(script).out)
