@@ -87,7 +87,7 @@ def _finding(
     )
     found = Finding(technique.name, technique.title, technique.off, technique.on, load, technique.pays)
     try:
-        with lab.sides(technique, url, flags) as (off, on):
+        with lab.sides(technique, url, flags, plan.api_key_env) as (off, on):
             about.update(lab.served(off.url))
             measured = lab.measure(technique, off, on, plan, say)
     except lab.Skip as reason:

@@ -122,9 +122,9 @@ class Skip(Exception):  # noqa: N818 - not an error: the reason is printed besid
 
 
 def settings_of(url: str, api_key_env: str | None = None) -> dict[str, Any]:
-    """What the server can switch: {name: {"value", "runtime"}}. Raises TargetError."""
+    """What a server and its first model are set to: {name: {"value", "runtime"}}. Raises TargetError."""
     document = _ask(f"{url}/config", None, api_key_env)
-    return dict(document.get("settings", document))
+    return {**document["server"], **next(iter(document["models"].values()), {})}
 
 
 def served(url: str) -> dict[str, str]:
@@ -140,11 +140,13 @@ def switch(url: str, settings: Settings, api_key_env: str | None = None) -> None
 
 
 @contextmanager
-def sides(technique: Technique, url: str | None, flags: Sequence[str]) -> Iterator[tuple[Side, Side]]:
+def sides(
+    technique: Technique, url: str | None, flags: Sequence[str], api_key_env: str | None = None
+) -> Iterator[tuple[Side, Side]]:
     """Off and on of a technique, on the server at `url` or on bundled ones with `flags`. Raises Skip."""
     with ExitStack() as servers:
         where = url or servers.enter_context(bundled_server(flags)).url
-        if _runtime(technique, where):
+        if _runtime(technique, where, api_key_env):
             yield Side(where, technique.off), Side(where, technique.on)
             return
         if url:
@@ -157,12 +159,12 @@ def sides(technique: Technique, url: str | None, flags: Sequence[str]) -> Iterat
         yield Side(off.url), Side(on.url)
 
 
-def _runtime(technique: Technique, url: str) -> bool:
+def _runtime(technique: Technique, url: str, api_key_env: str | None) -> bool:
     """Whether it can be switched while the server runs. Raises Skip where the server does not have it."""
     device = str(_ask(f"{url}/health").get("device", ""))
     if technique.needs not in device:
         raise Skip(f"it is for {technique.needs}, and this server runs on {device}")
-    known = settings_of(url)
+    known = settings_of(url, api_key_env)
     if missing := [name for name in technique.on if name not in known]:
         raise Skip(f"this server has no setting '{missing[0]}'")
     return all(known[name]["runtime"] for name in technique.on)

@@ -69,6 +69,7 @@ class StepEngine:
         return [words.piece(token) for token in tokens]
 
     def submit(self, job: Job, sink: Sink) -> None:
+        words.refuse_probabilities(job)
         request = self._identity(job)
         self._refuse(request, job.arrival_ns)
         length, finish = words.length_of(job, self.context)

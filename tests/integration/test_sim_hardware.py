@@ -12,7 +12,8 @@ from server_process import counters, post, refused, serving, stream, talk
 
 from loadlab.server import presets, words
 from loadlab.server.roofline import Hardware, Roofline, decoding, prefilling
-from loadlab.server.simulated import Simulated, switches_of
+from loadlab.server.simulated import Simulated
+from loadlab.server.switches import Switches
 from loadlab.server.virtual import Ask, simulate
 
 MS = 1_000_000
@@ -72,7 +73,7 @@ def test_the_server_keeps_the_schedule_that_can_be_computed_without_it() -> None
         Ask(tuple(words.encode(f"ask {n - 10} " * (n - 9))), n, row["counted_ns"])
         for n, row in by_tokens.items()
     ]
-    plan = Simulated("a100", noise=0.2, faults=("stall:0.05:20ms",)).deployment(switches_of(6, 512))
+    plan = Simulated("a100", noise=0.2, faults=("stall:0.05:20ms",)).deployment(Switches(max_num_seqs=6))
     expected = simulate(asks, plan, seed=4).served
     for served in expected:
         row = by_tokens[served.tokens]
