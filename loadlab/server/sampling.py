@@ -41,6 +41,7 @@ def plain(wishes: Wishes, index: Ints) -> bool:
     return not special.any()
 
 
+@torch.inference_mode()  # like the model: what it made cannot be changed outside
 def choose(logits: Tensor, wishes: Wishes, index: Ints, end: int) -> list[Choice]:
     """One token per row of `logits` [rows, vocabulary], which is the `index`-th of its answer.
 

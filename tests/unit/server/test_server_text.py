@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from loadlab.server.text import ByteTokeniser, Detokeniser, chatml
+from loadlab.server import weights
+from loadlab.server.text import BpeTokeniser, ByteTokeniser, Detokeniser, chatml
 
 HARD = "Grüße 👩‍👩‍👧‍👦 漢字かな交じり文 🇩🇪 e\u0301 Ω"
 
@@ -70,3 +73,39 @@ def test_chatml_opens_with_a_system_line(turns: list[tuple[str, str]], begins: s
     text = chatml(turns)
     assert text.startswith(begins)
     assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_comes_out_bit_by_bit_is_what_decoding_all_at_once_gives(seed: int) -> None:
+    luck = Random(seed)
+    whole = HARD.encode() if luck.random() < 0.5 else luck.randbytes(60)
+    noise = bytes(luck.choice(whole) for _ in range(40))  # also bytes that are no text at all
+    for data in (whole, noise, whole + noise):
+        cuts = sorted(luck.sample(range(len(data)), 12))
+        pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+        detokeniser = Detokeniser(pieces, luck.choice([(), ("no such text", "\ufffe")]))
+        out = [detokeniser.push(i, last=i == len(pieces) - 1) for i in range(len(pieces))]
+        assert "".join(out) == data.decode(errors="replace")
+
+
+def test_the_first_tokens_asked_for_are_no_stop_text() -> None:
+    detokeniser = Detokeniser(ByteTokeniser().pieces, ("ab",), least=3)
+    assert "".join(detokeniser.push(byte) for byte in b"abaab") == "aba"
+    assert detokeniser.stopped
+    late = Detokeniser(ByteTokeniser().pieces, ("ab",), least=3)
+    assert "".join(late.push(byte) for byte in b"xxab") == "xxab"  # it began too early
+    assert not late.stopped
+
+
+def test_real_tokens_of_hard_texts_come_back_as_they_were() -> None:
+    pytest.importorskip("tokenizers", reason="needs the server extra")
+    path = weights.cache_folder() / "smollm2-135m-v1" / "tokenizer.json"
+    if not path.is_file():
+        pytest.skip("the SmolLM2 weights are not in the cache; loadlab serve fetches them")
+    real = BpeTokeniser(path)
+    for text in (HARD, HARD[::-1], "🦊" * 9, "日本語と한국어 и кириллица", "a\u200b\u00a0b\r\n\t", " \x00 "):
+        tokens = real.encode(text)
+        detokeniser = Detokeniser(real.pieces)
+        out = [detokeniser.push(token, last=i == len(tokens) - 1) for i, token in enumerate(tokens)]
+        assert "".join(out) == text
+        assert not any("\ufffd" in part for part in out)
