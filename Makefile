@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPEN ?= 1
 LOCKED := pyproject.toml constraints.txt
 
-.PHONY: help setup setup-server setup-dev demo test test-slow check bench format docs lock wheel clean
+.PHONY: help setup setup-server setup-dev demo test test-slow check bench bench-server format docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -34,6 +34,9 @@ check: $(VENV)/.dev ## format, lint, types, import directions, documentation
 
 bench: $(VENV)/.dev ## the stopwatch's error and cost, beside other clients (5 minutes; wants a quiet machine)
 	@$(BIN)/python -u scripts/bench/bench.py
+
+bench-server: $(VENV)/.dev ## what the bundled server serves, beside transformers serve (some minutes; wants a quiet machine)
+	@$(BIN)/python -u scripts/bench/server.py
 
 format: $(VENV)/.dev ## format the code, fix what ruff can fix
 	$(BIN)/ruff format .

@@ -230,10 +230,11 @@ def _shown(block: Mapping[str, float | None]) -> str:
 
 def _run(technique: Technique, url: str, plan: Plan, *, seed: int, label: str) -> dict[str, Any]:
     """One `loadlab run`: its only level. Raises MeasurementError with its words."""
+    model, requests = served(url)["model"], technique.users * plan.requests
     optional = {"--price": plan.price, "--api-key-env": plan.api_key_env}
     command = [
         sys.executable, "-m", "loadlab", "run", technique.scenario, "--url", f"{url}/v1", "--json",
-        "--users", str(technique.users), "--requests", str(technique.users * plan.requests),
+        "--model", model, "--users", str(technique.users), "--requests", str(requests),
         "--max-tokens", str(technique.max_tokens), "--seed", str(seed), "--db", plan.store, "--label", label,
         *(word for flag, value in optional.items() if value for word in (flag, value)),
     ]  # fmt: skip
