@@ -60,9 +60,14 @@ class TorchRunner:
         return self.launch(plan)()
 
     def launch(self, plan: Row[Chunk]) -> Result:
-        """Starts a step; calling what comes back waits for its end."""
+        """Starts a step; calling what comes back waits for its end. LoadlabError: no memory for it."""
         with memory_in_words(self._model.device, "a step"):
-            return self._launch(Step(plan, self._rows, self._model.block))
+            result = self._launch(Step(plan, self._rows, self._model.block))
+        return lambda: self._wait(result)
+
+    def _wait(self, result: Result) -> list[list[Choice]]:
+        with memory_in_words(self._model.device, "choosing a step's tokens"):
+            return result()
 
     def _launch(self, step: Step) -> Result:
         self._update_tables()

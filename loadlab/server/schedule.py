@@ -14,11 +14,9 @@ from itertools import chain
 
 from loadlab.server.job import Choice, EngineError, Load
 from loadlab.server.kv import Pool
-from loadlab.server.plan import Chunk, Output, Proposer, Runner, Sequence
+from loadlab.server.plan import Chunk, Output, Proposer, Sequence
 from loadlab.server.switches import Switches
 from loadlab.server.tally import Tally
-
-__all__ = ["Chunk", "Output", "Proposer", "Runner", "Scheduler", "Sequence"]
 
 _CLASSES = (0, 1)  # interactive, batch
 
