@@ -122,6 +122,7 @@ class Exchange:
     error_kind: str | None = None
     error_detail: str | None = None
     queued_ns: int = 0
+    route: int = 0
 
 
 @dataclass(slots=True)
@@ -174,6 +175,7 @@ class Result:
     tool_tokens: int | None = None
     audio_s: float | None = None
     server_timings: dict[str, float] | None = None
+    route: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,22 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Another endpoint of a run, to which its scenario may send a request by name; priced on its own."""
+
+    name: str
+    endpoint: Endpoint
+    price: Price | None = None
+    unpriced: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Route:
+        """The inverse of `dataclasses.asdict`."""
+        price = Price.from_dict(data["price"]) if data["price"] else None
+        return cls(data["name"], Endpoint(**data["endpoint"]), price, data["unpriced"])
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What was asked, in full: with its seed, a run can be repeated. A sweep is a run of several levels.
 
@@ -261,6 +279,7 @@ class Run:
     max_cost_usd: float | None = None
     worst_request_usd: float | None = None
     max_rate: float | None = None
+    routes: tuple[Route, ...] = ()
 
     @property
     def timeouts(self) -> Timeouts:
@@ -284,5 +303,6 @@ class Run:
                 "levels": tuple(Level(**level) for level in data["levels"]),
                 "price": Price.from_dict(price) if price else None,
                 "terms": Terms(**data.get("terms", {})),
+                "routes": tuple(Route.from_dict(route) for route in data.get("routes", ())),
             }
         )

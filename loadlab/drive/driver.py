@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+from typing import NamedTuple
 
 from gevent.lock import Semaphore
 
 from loadlab import __version__, dialects
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Endpoint, Exchange, Request, Timeouts
-from loadlab.dialects import Call
+from loadlab.dialects import Call, Dialect
 from loadlab.drive.admission import Admission, share_of
 from loadlab.drive.punctual import Waiter
 from loadlab.wire.auth import auth_headers
 from loadlab.wire.client import Client
 from loadlab.wire.trust import Trust
 from loadlab.workloads import Replay, Synthetic, Workload, share
+
+
+class Lane(NamedTuple):
+    """The way to one endpoint: its language and its connections."""
+
+    endpoint: Endpoint
+    dialect: Dialect
+    client: Client
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Lane:
+        """The way to that endpoint, nothing connected yet."""
+        headers = {"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)}
+        return cls(endpoint, dialects.get(endpoint.dialect), Client(headers, tls=Trust.of(endpoint)))
 
 
 class Driver:
@@ -36,11 +51,10 @@ class Driver:
         prompt_tokens: int | None = None,
         worker: int = 0,
         workers: int = 1,
+        routes: Sequence[Endpoint] = (),
     ) -> None:
         self.endpoint = endpoint
-        self.dialect = dialects.get(endpoint.dialect)
-        headers = {"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)}
-        self.client = Client(headers, tls=Trust.of(endpoint))
+        self._lanes = [Lane.of(place) for place in (endpoint, *routes)]
         self.seed, self.worker, self.workers = seed, worker, workers
         self._number = worker
         self.admission: Admission | None = None
@@ -73,16 +87,21 @@ class Driver:
             request = replace(request, ignore_eos=True)
         return request if self._max_tokens is None else replace(request, max_tokens=self._max_tokens)
 
-    def send(self, request: Request, planned_ns: int | None) -> Exchange:
-        """Sends `request`, due at `planned_ns` (now, when None), and returns its finished exchange."""
-        request = request if self.endpoint.stream else replace(request, stream=False)
-        call = self.dialect.encode(self.endpoint, request)
+    def send(self, request: Request, planned_ns: int | None, route: int = 0) -> Exchange:
+        """Sends `request`, due at `planned_ns` (now, when None), and returns its finished exchange.
+
+        `route` is the place of its endpoint: 0 is the run's own.
+        """
+        lane = self._lanes[route]
+        request = request if lane.endpoint.stream else replace(request, stream=False)
+        call = lane.dialect.encode(lane.endpoint, request)
         if planned_ns is not None:
             self._await(planned_ns)
         exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)
+        exchange.route = route
         try:
             with self._place(exchange):
-                self._carry_out(call, exchange)
+                self._carry_out(lane.client, call, exchange)
         finally:
             self._end(exchange)
         return exchange
@@ -95,14 +114,19 @@ class Driver:
         waiter.until(due_ns)
         self._waiters.append(waiter)
 
-    def _carry_out(self, call: Call, exchange: Exchange) -> None:
+    def close(self) -> None:
+        """Closes every connection."""
+        for lane in self._lanes:
+            lane.client.close()
+
+    def _carry_out(self, client: Client, call: Call, exchange: Exchange) -> None:
         if call.messages:
             over = call.last
-            self.client.talk(
+            client.talk(
                 call, call.messages, exchange, self._timeouts, lambda message: any(m in message for m in over)
             )
         else:
-            self.client.send(call, exchange, self._timeouts)
+            client.send(call, exchange, self._timeouts)
 
     @contextmanager
     def _place(self, exchange: Exchange) -> Iterator[None]:

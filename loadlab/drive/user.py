@@ -11,6 +11,7 @@ from locust.exception import StopUser
 from locust.user.task import DefaultTaskSet
 
 from loadlab.core.clock import now_ns
+from loadlab.core.errors import UnknownNameError
 from loadlab.core.nouns import Exchange, Level, Request
 from loadlab.core.units import NS_PER_S
 from loadlab.drive.admission import Admission
@@ -50,15 +51,25 @@ class StreamUser(User):  # type: ignore[misc]
         """The next request of this user's workload."""
         return self.driver.next_request(self.workload)
 
-    def send(self, request: Request) -> Exchange:
-        """Sends and waits for the whole answer. Raises StopUser once the level is over."""
+    def send(self, request: Request, to: str | None = None) -> Exchange:
+        """Sends and waits for the whole answer, from the target or from the route of that name.
+
+        Raises StopUser once the level is over, and UnknownNameError for a route that the run does not have.
+        """
+        route = self._route(to) if to else 0
         planned_ns, self._planned_ns = self._planned_ns, None
         admission = self.driver.admission
         if planned_ns is None and admission:
             self._await_leave(admission)
             if not admission.open:
                 raise StopUser
-        return self.driver.send(request, planned_ns)
+        return self.driver.send(request, planned_ns, route)
+
+    def _route(self, name: str) -> int:
+        routes = getattr(self.environment, "loadlab_routes", {})
+        if name not in routes:
+            raise UnknownNameError("route (--route NAME=TARGET)", name, routes)
+        return int(routes[name])
 
     def _await_leave(self, admission: Admission) -> None:
         """Waits while a cap on the rate or the spend guard holds requests back."""

@@ -58,10 +58,12 @@ class Worker:
             prompt_tokens=run.prompt_tokens,
             worker=index,
             workers=count,
+            routes=[route.endpoint for route in run.routes],
         )
         users, self._shapes = _load(run)
         self._environment = Environment(user_classes=users, host=run.endpoint.url)
         self._environment.loadlab_driver = self._driver
+        self._environment.loadlab_routes = {route.name: at for at, route in enumerate(run.routes, 1)}
         self._environment.events.user_error.add_listener(self._scenario_broke)
         self._runner = self._environment.create_local_runner()
 
@@ -80,7 +82,7 @@ class Worker:
     def close(self) -> None:
         """Hands over what is left."""
         self._cut()
-        self._driver.client.close()
+        self._driver.close()
         self._link.close()
 
     def _carry_out(self, message: dict[str, Any]) -> None:

@@ -60,6 +60,7 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         count_source=source,
         cost_nano_usd=None,
         arrivals_ns=arrivals,
+        route=exchange.route,
     )
 
 

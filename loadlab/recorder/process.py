@@ -39,8 +39,11 @@ class Recorder:
 
     def __init__(self, run: Run, database: store.Store) -> None:
         self._run, self._store = run, database
-        self._dialect = dialects.get(run.endpoint.dialect)
-        self._meter = pricing.Meter(run.price) if run.price and run.price.kind == "token" else None
+        places = [(run.endpoint, run.price), *((route.endpoint, route.price) for route in run.routes)]
+        self._dialects = [dialects.get(endpoint.dialect) for endpoint, _ in places]
+        self._meters = [
+            pricing.Meter(price) if price and price.kind == "token" else None for _, price in places
+        ]
         # For the spend guard: requests priced, their cost, those of unknown cost, the dearest one.
         self.ledger = [0, 0, 0, 0]
         self._results: list[Result] = []
@@ -132,11 +135,11 @@ class Recorder:
         await asyncio.get_running_loop().run_in_executor(self._sql, call, *arguments)
 
     def _priced(self, exchange: Exchange) -> Result:
-        result = decode(exchange, self._dialect)
-        if self._meter:
+        result = decode(exchange, self._dialects[exchange.route])
+        if meter := self._meters[exchange.route]:
             sent_ns = result.planned_ns if result.sent_ns is None else result.sent_ns
             at_ns = sent_ns - self._run.clock_ns + self._run.started_at_ns
-            cost = self._meter.billed_nano_usd(result, pricing.Use.of(result), at_ns)
+            cost = meter.billed_nano_usd(result, pricing.Use.of(result), at_ns)
             result.cost_nano_usd = cost
             settled, spent, unknown, dearest = self.ledger
             self.ledger = [

@@ -103,6 +103,7 @@ request = sa.Table(
     sa.Column("chunks", sa.Integer, nullable=False),
     sa.Column("count_source", sa.String(20)),
     sa.Column("cost_nano_usd", Int),
+    sa.Column("route", sa.Integer, nullable=False),
     sa.Index(None, "run_id", "level"),
 )
 

@@ -9,6 +9,7 @@ import gevent
 from locust import FastHttpUser
 from locust.env import Environment
 
+from loadlab import dialects
 from loadlab.core.nouns import Endpoint, Request, Timeouts
 from loadlab.drive.driver import Driver
 from loadlab.recorder.decode import decode
@@ -20,9 +21,11 @@ BODY = {"model": "sim", "stream": False, "max_tokens": 20, "messages": [{"role":
 
 def through_loadlab() -> Callable[[], object]:
     """Sent by the wire and decoded here as the recorder would: all of the work, not only the worker's."""
-    driver = Driver(Endpoint(URL, "sim"), lambda _: None, seed=1, timeouts=Timeouts())
+    endpoint = Endpoint(URL, "sim")
+    driver = Driver(endpoint, lambda _: None, seed=1, timeouts=Timeouts())
+    dialect = dialects.get(endpoint.dialect)
     request = Request(prompt=PROMPT, max_tokens=20, stream=False)
-    return lambda: decode(driver.send(request, None), driver.dialect)
+    return lambda: decode(driver.send(request, None), dialect)
 
 
 def through_fasthttp() -> Callable[[], object]:

@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("chunks", sa.Integer(), nullable=False),
         sa.Column("count_source", sa.String(length=20), nullable=True),
         sa.Column("cost_nano_usd", Int, nullable=True),
+        sa.Column("route", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["run_id"], ["run.id"], name=op.f("fk_request_run_id_run"), ondelete="CASCADE"
         ),
