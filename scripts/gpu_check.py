@@ -26,19 +26,19 @@ from statistics import fmean
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in the engine process; read when torch is imported
 
-import torch  # noqa: E402
+import torch
 
-from loadlab.core.errors import LoadlabError  # noqa: E402
-from loadlab.server import weights  # noqa: E402
-from loadlab.server.draft import Lookup  # noqa: E402
-from loadlab.server.job import Sampling  # noqa: E402
-from loadlab.server.kv import Pool  # noqa: E402
-from loadlab.server.linear import Quant  # noqa: E402
-from loadlab.server.placement import Precision, describe, device_for, place  # noqa: E402
-from loadlab.server.plan import Sequence  # noqa: E402
-from loadlab.server.runner import TorchRunner  # noqa: E402
-from loadlab.server.schedule import Scheduler  # noqa: E402
-from loadlab.server.switches import Switches  # noqa: E402
+from loadlab.core.errors import LoadlabError
+from loadlab.server import weights
+from loadlab.server.draft import Lookup
+from loadlab.server.job import Sampling
+from loadlab.server.kv import Pool
+from loadlab.server.linear import Quant
+from loadlab.server.placement import Precision, describe, device_for, place
+from loadlab.server.plan import Sequence
+from loadlab.server.runner import TorchRunner
+from loadlab.server.schedule import Scheduler
+from loadlab.server.switches import Switches
 
 LOADLAB = [sys.executable, "-m", "loadlab"]
 # Batch and context, and the tokens per second hoped for on one H200.
