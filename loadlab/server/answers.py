@@ -23,6 +23,9 @@ class Reply(Protocol):
     id: str
     silent_tokens: bool  # whether a token without text has an event too
 
+    def stopped(self, text: str) -> None:
+        """The stop text that ends the answer; told just before its last piece."""
+
     def opening(self, spent: Spent) -> bytes:
         """What precedes the first token of a stream."""
 
@@ -45,7 +48,7 @@ class StreamAnswer:
     def __init__(self, reply: Reply, watch: Watch, transport: asyncio.Transport, *, chunked: bool) -> None:
         self._reply, self._watch, self._transport, self._chunked = reply, watch, transport, chunked
         self._silent_tokens = reply.silent_tokens
-        self.admitted, self.cached = watch.admitted, watch.cached
+        self.admitted, self.cached, self.stopped = watch.admitted, watch.cached, reply.stopped
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def push(self, text: str, tokens: int, finish: Finish | None, choices: Sequence[Choice] = ()) -> int:
@@ -92,7 +95,7 @@ class WholeAnswer:
         self._reply, self._watch = reply, watch
         self._texts: list[str] = []
         self._choices: list[Choice] = []
-        self.admitted, self.cached = watch.admitted, watch.cached
+        self.admitted, self.cached, self.stopped = watch.admitted, watch.cached, reply.stopped
         self.ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.failure: str | None = None
 

@@ -39,6 +39,7 @@ _KINDS = {
     429: "rate_limit_error",
     503: "overloaded_error",
 }
+_NOT_YET: dict[str, str | None] = {"stop_reason": None, "stop_sequence": None}
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
@@ -96,15 +97,19 @@ class AnthropicReply:
 
     def __init__(self, ask: Ask, model: str, pieces: Pieces) -> None:
         self.id = f"msg_{secrets.token_hex(12)}"
-        self._model, self._stops = model, ask.sampling.stop
+        self._model, self._stop = model, ""
         self._before = (
             b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
             b'"delta":{"type":"text_delta","text":'
         )
 
+    def stopped(self, text: str) -> None:
+        """The stop sequence that was met."""
+        self._stop = text
+
     def opening(self, spent: Spent) -> bytes:
         """What precedes the first token."""
-        message = self._message([], None, None, spent._replace(tokens=0))
+        message = self._message([], _NOT_YET, spent._replace(tokens=0))
         block = {"type": "text", "text": ""}
         return (
             _event("message_start", message=message)
@@ -118,11 +123,10 @@ class AnthropicReply:
 
     def last(self, text: str, choices: Sequence[Choice], finish: Finish, spent: Spent) -> bytes:
         """The last piece and whatever ends the stream."""
-        delta = {"stop_reason": _reason(finish), "stop_sequence": None}
         return (
             (self.event(text, choices, spent.tokens) if text else b"")
             + _event("content_block_stop", index=0)
-            + _event("message_delta", delta=delta, usage=usage(spent), timings=spent.timings())
+            + _event("message_delta", delta=self._end(finish), usage=usage(spent), timings=spent.timings())
             + _event("message_stop")
         )
 
@@ -134,11 +138,16 @@ class AnthropicReply:
     def document(self, text: str, choices: Sequence[Choice], finish: Finish, spent: Spent) -> bytes:
         """The whole answer, not streamed."""
         content = [{"type": "text", "text": text}]
-        message = self._message(content, _reason(finish), None, spent)
+        message = self._message(content, self._end(finish), spent)
         return orjson.dumps({**message, "timings": spent.timings()})
 
+    def _end(self, finish: Finish) -> dict[str, str | None]:
+        if self._stop:
+            return {"stop_reason": "stop_sequence", "stop_sequence": self._stop}
+        return {"stop_reason": "max_tokens" if finish == "length" else "end_turn", "stop_sequence": None}
+
     def _message(
-        self, content: list[dict[str, str]], reason: str | None, stop: str | None, spent: Spent
+        self, content: list[dict[str, str]], end: dict[str, str | None], spent: Spent
     ) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -146,8 +155,7 @@ class AnthropicReply:
             "role": "assistant",
             "model": self._model,
             "content": content,
-            "stop_reason": reason,
-            "stop_sequence": stop,
+            **end,
             "usage": usage(spent),
         }
 
@@ -160,10 +168,6 @@ def usage(spent: Spent) -> dict[str, int]:
         "cache_read_input_tokens": spent.cached_tokens,
         "output_tokens": spent.tokens,
     }
-
-
-def _reason(finish: Finish) -> str:
-    return "max_tokens" if finish == "length" else "end_turn"
 
 
 def _event(kind: str, **fields: Any) -> bytes:

@@ -65,8 +65,9 @@ class Api:
         return app
 
     async def drain(self) -> None:
-        """Takes no more requests; returns once those it has are answered."""
+        """Takes no more requests and ends batches; returns once the requests it has are answered."""
         self._completions.closed = True
+        await self._batches.stop()
         await self._completions.drained()
 
     async def close(self) -> None:

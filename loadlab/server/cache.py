@@ -25,12 +25,15 @@ class Kept:
     tokens: int = 0
     cached_tokens: int = 0
     finish: Finish = "stop"
+    stop: str | None = None
     at_ns: int = 0
 
     def replay(self, sink: Sink) -> None:
         """Gives the answer again, at once and in one piece."""
         sink.admitted(now_ns())
         sink.cached(self.cached_tokens)
+        if self.stop:
+            sink.stopped(self.stop)
         sink.push("".join(self.texts), self.tokens, self.finish, self.choices)
 
 
@@ -76,6 +79,10 @@ class KeepingSink:
     def cached(self, tokens: int) -> None:
         self._kept.cached_tokens = tokens
         self._sink.cached(tokens)
+
+    def stopped(self, text: str) -> None:
+        self._kept.stop = text
+        self._sink.stopped(text)
 
     def push(self, text: str, tokens: int, finish: Finish | None, choices: Sequence[Choice] = ()) -> int:
         kept = self._kept

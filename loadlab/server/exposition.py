@@ -89,6 +89,7 @@ class Exposition:
         yield from _engine_counters(models)
         yield from _settings(models)
         yield from _histograms(models)
+        yield _iterations(models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +171,14 @@ def _histograms(models: Sequence[_Page]) -> Iterator[Any]:
             buckets, total = model.tally.histograms[name].exposition()
             family.add_metric(model.labels, buckets=buckets, sum_value=total)
         yield family
+
+
+def _iterations(models: Sequence[_Page]) -> Any:
+    """Tokens per step of the engine. It counts steps and tokens, not steps by size: there is one bucket."""
+    name, about = "vllm:iteration_tokens_total", "Tokens computed per step of the engine."
+    family = HistogramMetricFamily(name, about, labels=_LABELS)
+    for model in models:
+        counts = model.load.counts
+        tokens = counts.prompt_tokens_computed + counts.generated
+        family.add_metric(model.labels, buckets=[("+Inf", counts.steps)], sum_value=tokens)
+    return family

@@ -122,6 +122,9 @@ class Sink(Protocol):
         `choices` has one entry per token when the job asked for logprobs; `text` may lag behind them.
         """
 
+    def stopped(self, text: str) -> None:
+        """The stop text that ends the answer; told just before its last push."""
+
     def fail(self, message: str) -> None:
         """Ends the job without an answer."""
 
@@ -134,8 +137,14 @@ class Engine(Protocol):
 
     name: str
     model: str
-    device: str
-    context: int
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+
+    @property
+    def context(self) -> int:
+        """How many tokens a prompt and its answer may have together."""
 
     async def start(self) -> None:
         """Makes the engine ready to take jobs. Raises LoadlabError when it cannot be."""

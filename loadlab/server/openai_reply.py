@@ -47,6 +47,9 @@ class OpenAiReply:
         role = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
         self._opening = opening + role if ask.chat else b""
 
+    def stopped(self, text: str) -> None:
+        """OpenAI does not tell which text it was."""
+
     def opening(self, spent: Spent) -> bytes:
         """What precedes the first token."""
         return self._opening

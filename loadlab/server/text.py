@@ -125,10 +125,10 @@ class Detokeniser:
         self._pieces, self._stops, self._least = pieces, stops, least
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._held = ""
-        self.stopped = False
+        self.stopped: str | None = None
 
     def push(self, token: int, last: bool = False) -> str:
-        """The text that is certain after `token`; `stopped` tells whether a stop text ended it."""
+        """The text that is certain after `token`; `stopped` is the stop text that ended it."""
         text = self._decode(self._pieces[token], last)
         if not self._stops:
             return text
@@ -139,10 +139,10 @@ class Detokeniser:
 
     def _up_to_stop(self, text: str, last: bool) -> str:
         self._held += text
-        ends = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        ends = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if ends:
-            self.stopped = True
-            return self._held[: min(ends)]
+            end, self.stopped = min(ends)
+            return self._held[:end]
         keep = 0 if last else self._undecided()
         cut = len(self._held) - keep
         text, self._held = self._held[:cut], self._held[cut:]

@@ -50,6 +50,11 @@ class TorchEngine:
         self._switching: dict[int, asyncio.Future[None]] = {}
         self._changes = 0
 
+    @property
+    def open_jobs(self) -> int:
+        """Jobs taken and not ended."""
+        return len(self._open)
+
     async def start(self) -> None:
         print(f"starting the torch engine with {self.model}", file=sys.stderr, flush=True)
         await self._connect()
@@ -186,6 +191,8 @@ class TorchEngine:
             del self._open[job_id]
         if finish and not ended:  # a stop text: only this side could see it
             self._outbox.put(job_id)
+        if opened.text.stopped:
+            opened.sink.stopped(opened.text.stopped)
         opened.sink.push(text, count, finish, choices[:count])
 
     def _died(self) -> None:

@@ -77,6 +77,25 @@ def test_a_streamed_message_says_what_the_whole_one_says(server: Server) -> None
     talk(server, story)
 
 
+@pytest.mark.torch
+def test_a_stop_sequence_is_named() -> None:
+    pytest.importorskip("torch", reason="needs the server extra")
+
+    async def story(client: aiohttp.ClientSession) -> None:
+        body = {**HELLO, "max_tokens": 40, "ignore_eos": True}
+        _, free = await post(client, MESSAGES, body)
+        stop = free["content"][0]["text"][20:23]
+        body["stop_sequences"] = ["no such text", stop]
+        for _ in range(2):  # from the engine, then from the cache
+            _, cut = await post(client, MESSAGES, body)
+            assert (cut["stop_reason"], cut["stop_sequence"]) == ("stop_sequence", stop)
+        (end,) = [event for kind, event in await events(client, body) if kind == "message_delta"]
+        assert end["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": stop}
+
+    with serving("--model", "tiny", "--response-cache") as cached:
+        talk(cached, story)
+
+
 def test_counted_tokens_are_those_of_the_answer(server: Server) -> None:
     async def story(client: aiohttp.ClientSession) -> None:
         body = {**HELLO, "system": [{"type": "text", "text": "Be brief."}]}

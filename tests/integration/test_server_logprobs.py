@@ -40,7 +40,7 @@ def test_a_chat_answer_with_the_best_tokens_at_each_place(server: Server) -> Non
             assert entry["logprob"] == pytest.approx(best[0])  # greedy takes the best
             assert sum(map(math.exp, best)) <= 1.0001
         assert (
-            bytes(sum((entry["bytes"] for entry in entries), [])).decode("utf-8", "replace")
+            b"".join(bytes(entry["bytes"]) for entry in entries).decode("utf-8", "replace")
             == (whole["choices"][0]["message"]["content"])
         )
         seen = await stream(client, CHAT, body)
