@@ -34,7 +34,7 @@ def techniques(
         str,
         typer.Option(help="Flags of the server that is started, such as '--hardware h100'.", metavar="FLAGS"),
     ] = "",
-    pairs: Annotated[int, typer.Option(help="How often each is measured off and on.")] = 3,
+    pairs: Annotated[int, typer.Option(help="How often each is measured off and on.")] = 4,
     requests: Annotated[int, typer.Option(help="Requests per user and block.")] = 3,
     price: options.PriceName = None,
     api_key_env: options.KeyEnv = None,

@@ -99,7 +99,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a technique is measured: off and on by turns, `pairs` times, `requests` for each user."""
+    """How a technique is measured: off and on by turns, `pairs` times, `requests` for each user.
+
+    `price` None is that of the machine's CPUs where the server runs on them, and none elsewhere.
+    """
 
     pairs: int = 3
     requests: int = 3
@@ -215,12 +218,15 @@ def _numbers(level: Mapping[str, Any]) -> dict[str, float | None]:
         "ttft_ms.p50": metrics["ttft_ms"]["p50"],
         "itl_ms.p50": metrics["itl_ms"]["p50"],
         "itl_ms.p99": metrics["itl_ms"]["p99"],
+        "tpot_ms.p50": metrics["tpot_ms"]["p50"],
         "output_tokens_per_s": rates["output_tokens_per_s"],
         "usd_per_mtok_output": cost.get("usd_per_mtok_output"),
     }
 
 
-METRICS = ("ttft_ms.p50", "itl_ms.p50", "itl_ms.p99", "output_tokens_per_s", "usd_per_mtok_output")
+METRICS = (
+    "ttft_ms.p50", "itl_ms.p50", "itl_ms.p99", "tpot_ms.p50", "output_tokens_per_s", "usd_per_mtok_output",
+)  # fmt: skip
 
 
 def _shown(block: Mapping[str, float | None]) -> str:
@@ -230,11 +236,12 @@ def _shown(block: Mapping[str, float | None]) -> str:
 
 def _run(technique: Technique, url: str, plan: Plan, *, seed: int, label: str) -> dict[str, Any]:
     """One `loadlab run`: its only level. Raises MeasurementError with its words."""
-    model, requests = served(url)["model"], technique.users * plan.requests
-    optional = {"--price": plan.price, "--api-key-env": plan.api_key_env}
+    about, requests = served(url), technique.users * plan.requests
+    price = plan.price or ("cpu-hour" if about["device"] == "cpu" else None)
+    optional = {"--price": price, "--api-key-env": plan.api_key_env}
     command = [
         sys.executable, "-m", "loadlab", "run", technique.scenario, "--url", f"{url}/v1", "--json",
-        "--model", model, "--users", str(technique.users), "--requests", str(requests),
+        "--model", about["model"], "--users", str(technique.users), "--requests", str(requests),
         "--max-tokens", str(technique.max_tokens), "--seed", str(seed), "--db", plan.store, "--label", label,
         *(word for flag, value in optional.items() if value for word in (flag, value)),
     ]  # fmt: skip

@@ -122,7 +122,7 @@ def _value(effect: Effect, value: float) -> str:
 def _ratio(effect: Effect) -> str:
     if effect.low is None or effect.high is None:
         return f"{effect.ratio:.3f} (one pair: no interval)"
-    return f"{effect.ratio:.3f} ({effect.low:.3f} to {effect.high:.3f}, {effect.pairs} pairs)"
+    return f"{effect.ratio:.3f} ({number(effect.low)} to {number(effect.high)}, {effect.pairs} pairs)"
 
 
 def _words(settings: Mapping[str, Any]) -> str:
