@@ -101,6 +101,7 @@ class Exchange:
     connection and `tls_ns` the TLS part of it. `reads` holds every read of the response body as (ns, bytes),
     transfer coding removed. `error_kind` is None for a complete response, whatever its HTTP status;
     docs/errors.md lists the kinds. `error_detail` may then still say what the head of a refusal told.
+    `audio_s` is the length of the audio that was sent.
     """
 
     level: int
@@ -123,6 +124,7 @@ class Exchange:
     error_detail: str | None = None
     queued_ns: int = 0
     route: int = 0
+    audio_s: float | None = None
 
 
 @dataclass(slots=True)

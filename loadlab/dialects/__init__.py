@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from loadlab.core.finder import find
 from loadlab.core.nouns import Endpoint, Request
+from loadlab.dialects.usage import Usage
 
 DIALECTS = {
     "openai-chat": "loadlab.dialects.openai:CHAT",
@@ -24,6 +25,7 @@ DIALECTS = {
     "gemini": "loadlab.dialects.gemini:GENERATE",
     "bedrock-converse": "loadlab.dialects.bedrock:CONVERSE",
     "bedrock-invoke": "loadlab.dialects.bedrock:INVOKE",
+    "sagemaker": "loadlab.dialects.sagemaker:CHAT",
     "sagemaker-tgi": "loadlab.dialects.sagemaker:TGI",
     "tgi": "loadlab.dialects.tgi:GENERATE",
     "triton": "loadlab.dialects.triton:GENERATE",
@@ -87,16 +89,16 @@ class Decoder(Protocol):
         """What the server says went wrong."""
 
     @property
-    def prompt_tokens(self) -> int | None: ...
+    def usage(self) -> Usage:
+        """Tokens as the server reports them, in the one meaning that all dialects share."""
 
     @property
-    def cached_tokens(self) -> int | None: ...
+    def audio_s(self) -> float | None:
+        """Seconds of audio, made or heard; not None also says that output is not counted in tokens."""
 
     @property
-    def output_tokens(self) -> int | None: ...
-
-    @property
-    def reasoning_tokens(self) -> int | None: ...
+    def server_timings(self) -> dict[str, float] | None:
+        """The server's own times, under its own names."""
 
     def feed(self, data: bytes) -> list[Delta]:
         """The output events completed by `data`, which may be split anywhere.

@@ -28,6 +28,10 @@ _WORDS = ("message", "Message", "detail", "err_msg", "error_message", "error")
 class Cutter(Protocol):
     """Cuts a body, which comes in pieces split anywhere, into messages."""
 
+    @property
+    def between(self) -> bool:
+        """Whether all that was fed were whole messages."""
+
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes."""
 
@@ -39,6 +43,8 @@ class Whole:
     """One message: the whole body."""
 
     __slots__ = ("_body",)
+
+    between = False
 
     def __init__(self) -> None:
         self._body = bytearray()
@@ -61,6 +67,11 @@ class Lines:
     def __init__(self) -> None:
         self._rest = b""
 
+    @property
+    def between(self) -> bool:
+        """See Cutter."""
+        return not self._rest
+
     def feed(self, data: bytes) -> list[bytes]:
         """See Cutter."""
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -76,6 +87,8 @@ class Each:
     """Every piece is a message, as a WebSocket gives them."""
 
     __slots__ = ()
+
+    between = True
 
     def feed(self, data: bytes) -> list[bytes]:
         """See Cutter."""
@@ -167,23 +180,6 @@ class Answer:
         known = {name: timings[name] for name in names if isinstance(timings.get(name), int | float)}
         if known:
             self.server_timings = {**(self.server_timings or {}), **known}
-
-    # What the recorder reads.
-    @property
-    def prompt_tokens(self) -> int | None:
-        return self.usage.prompt_tokens
-
-    @property
-    def cached_tokens(self) -> int | None:
-        return self.usage.cached_tokens
-
-    @property
-    def output_tokens(self) -> int | None:
-        return self.usage.output_tokens
-
-    @property
-    def reasoning_tokens(self) -> int | None:
-        return self.usage.reasoning_tokens
 
 
 class Refusal(Answer):

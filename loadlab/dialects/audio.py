@@ -42,12 +42,13 @@ def pcm_of(clip: bytes) -> tuple[bytes, int]:
     return frames, rate
 
 
-def seconds_of(clip: bytes | None) -> float | None:
-    """How long a WAV file sounds, in seconds; None where there is none."""
-    if clip is None:
+def seconds_of(clip: bytes) -> float | None:
+    """How long a WAV file sounds, in seconds; None for another."""
+    try:
+        with wave.open(io.BytesIO(clip)) as sound:
+            return float(sound.getnframes() / sound.getframerate())
+    except (wave.Error, EOFError, ZeroDivisionError):
         return None
-    frames, rate = pcm_of(clip)
-    return len(frames) / (rate * _SAMPLE_BYTES)
 
 
 class Sound:
@@ -60,7 +61,6 @@ class Sound:
 
     error = finish_reason = server_timings = None
     usage: Usage = UNKNOWN
-    prompt_tokens = cached_tokens = output_tokens = reasoning_tokens = None
 
     def __init__(self, rate: int = RATE) -> None:
         self._bytes_per_s = rate * _SAMPLE_BYTES

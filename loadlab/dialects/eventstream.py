@@ -92,6 +92,8 @@ class Events:
 
     __slots__ = ("_frames",)
 
+    between = False  # reads of frames are never alike: each has its checksum
+
     def __init__(self) -> None:
         self._frames = Frames()
 
@@ -108,6 +110,8 @@ class Parts:
     """A Cutter of frames whose payloads, joined, are the body of another language."""
 
     __slots__ = ("_frames", "_inner")
+
+    between = False
 
     def __init__(self, inner: Callable[[], Cutter]) -> None:
         self._frames = Frames()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loadlab.core.nouns import Endpoint, Request
-from loadlab.dialects import Call, Decoder, tgi
+from loadlab.dialects import Call, Decoder, openai, tgi
 from loadlab.dialects.answer import Answer, Cutter, Whole
 from loadlab.dialects.calls import post
 from loadlab.dialects.eventstream import Parts
@@ -47,4 +47,5 @@ class SageMaker:
         return self.reads(Parts(SseDecoder) if "eventstream" in content_type else Whole())
 
 
+CHAT = SageMaker(openai.CHAT.body, openai.CompletionAnswer)
 TGI = SageMaker(tgi.generate_body, tgi.GenerateAnswer)

@@ -90,7 +90,9 @@ def gemini(usage: Mapping[str, Any]) -> Usage:
 
 def total(*parts: int | None) -> int | None:
     """The sum of what is known; None when the first, the count itself, is not."""
-    return None if parts[0] is None else sum(part for part in parts if part is not None)
+    if not isinstance(parts[0], int):
+        return None
+    return sum(part for part in parts if isinstance(part, int))
 
 
 _NOTHING: Mapping[str, Any] = {}

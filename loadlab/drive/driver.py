@@ -14,6 +14,7 @@ from loadlab import __version__, dialects
 from loadlab.core.clock import now_ns
 from loadlab.core.nouns import Endpoint, Exchange, Request, Timeouts
 from loadlab.dialects import Call, Dialect
+from loadlab.dialects.audio import seconds_of
 from loadlab.drive.admission import Admission, share_of
 from loadlab.drive.punctual import Waiter
 from loadlab.wire.auth import auth_headers
@@ -144,9 +145,11 @@ class Driver:
         if self.admission:
             self.admission.enter()
             level, warmup = self.admission.level.index, self.admission.warming(planned_ns)
+        audio_s = None if request.audio is None else seconds_of(request.audio)
         return Exchange(
-            level, self._number, next(self._numbers), planned_ns, warmup=warmup, max_tokens=request.max_tokens
-        )
+            level, self._number, next(self._numbers), planned_ns, warmup=warmup,
+            max_tokens=request.max_tokens, audio_s=audio_s,
+        )  # fmt: skip
 
     def _end(self, exchange: Exchange) -> None:
         if exchange.done_ns is None:  # the greenlet was killed before there was a connection

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from loadlab.core.nouns import CountSource, Exchange, Result
-from loadlab.dialects import Decoder, Delta, Dialect
+from loadlab.dialects import Decoder, Dialect
+from loadlab.dialects.usage import Usage
 
 _SHOWN = 200
+_PARTS = tuple(name for name in Usage._fields if name != "output_tokens")
 
 
 def decode(exchange: Exchange, dialect: Dialect) -> Result:
     """The row of one request. Whatever went wrong is in it: nothing is raised for bad bytes."""
     decoder = dialect.decoder(exchange.content_type)
     arrivals: list[int] = []
-    first_event = first_answer = broken = None
+    firsts: dict[str, int] = {}
+    first_event = broken = None
     try:
         for at_ns, data in exchange.reads:
             deltas = decoder.feed(data)
@@ -20,14 +23,16 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
                 first_event = at_ns
             if deltas:
                 arrivals.extend([at_ns] * len(deltas))
-                if first_answer is None and _answers(deltas):
-                    first_answer = at_ns
+                for delta in deltas:
+                    if delta.kind not in firsts:
+                        firsts[delta.kind] = at_ns
         _close(decoder, exchange, arrivals)
     except ValueError as error:
         broken = str(error)
     except Exception as error:  # a decoder that trips over strange bytes must not end the recording
         broken = f"the decoder failed with {type(error).__name__}: {error}"
     kind, detail = _outcome(exchange, decoder, broken)
+    usage = decoder.usage
     tokens, source = _count(decoder, arrivals)
     return Result(
         level=exchange.level,
@@ -44,7 +49,9 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         first_byte_ns=exchange.first_byte_ns,
         first_event_ns=first_event,
         first_token_ns=arrivals[0] if arrivals else None,
-        first_answer_ns=first_answer,
+        first_answer_ns=firsts.get("answer"),
+        first_reasoning_ns=firsts.get("reasoning"),
+        first_tool_ns=firsts.get("tool"),
         last_token_ns=arrivals[-1] if arrivals else None,
         done_ns=exchange.done_ns,
         status=exchange.status,
@@ -52,20 +59,16 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         error_detail=detail,
         finish_reason=None if decoder.finish_reason is None else str(decoder.finish_reason),
         max_tokens=exchange.max_tokens,
-        prompt_tokens=_whole(decoder.prompt_tokens),
-        cached_tokens=_whole(decoder.cached_tokens),
         output_tokens=tokens,
-        reasoning_tokens=_whole(decoder.reasoning_tokens),
+        **{name: _whole(getattr(usage, name)) for name in _PARTS},
+        audio_s=exchange.audio_s if decoder.audio_s is None else decoder.audio_s,
+        server_timings=decoder.server_timings,
         chunks=len(arrivals),
         count_source=source,
         cost_nano_usd=None,
         arrivals_ns=arrivals,
         route=exchange.route,
     )
-
-
-def _answers(deltas: list[Delta]) -> bool:
-    return any(delta.kind == "answer" for delta in deltas)
 
 
 def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int]) -> None:
@@ -76,9 +79,9 @@ def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int]) -> None:
 
 def _count(decoder: Decoder, arrivals: list[int]) -> tuple[int | None, CountSource | None]:
     """Output tokens and where the number is from; events are the labelled stand-in when usage is absent."""
-    if (reported := _whole(decoder.output_tokens)) is not None:
+    if (reported := _whole(decoder.usage.output_tokens)) is not None:
         return reported, "usage"
-    return (len(arrivals), "chunks") if arrivals else (None, None)
+    return (len(arrivals), "chunks") if arrivals and decoder.audio_s is None else (None, None)
 
 
 def _whole(reported: object) -> int | None:

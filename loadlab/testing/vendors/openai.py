@@ -66,7 +66,7 @@ def ended(counted: bool) -> list[bytes]:
 CHAT = Vendor(
     path="/v1/chat/completions",
     body={**SETTINGS, "messages": TURNS},
-    exact={"ignore_eos": True},
+    exact={"ignore_eos": True, "min_tokens": 7},
     opening=(_delta(role="assistant", content=""),),
     noise=(COMMENT, event(choices=[], prompt_filter_results=[]), _delta(content=""), _delta()),
     answers=said,
@@ -85,7 +85,7 @@ CHAT = Vendor(
 COMPLETIONS = Vendor(
     path="/v1/completions",
     body={**SETTINGS, "prompt": TEXT},
-    exact={"ignore_eos": True},
+    exact={"ignore_eos": True, "min_tokens": 7},
     noise=(COMMENT, _text(""), event(choices=[])),
     answers=lambda texts: [_text(text) for text in texts],
     ending=lambda counted: [_text("", "length"), *_usage(counted), DONE],

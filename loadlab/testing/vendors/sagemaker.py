@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from loadlab.testing.vendors import Vendor, as_json, tgi
+from loadlab.testing.vendors import TURNS, Vendor, as_json, openai, tgi
 from loadlab.testing.vendors.frames import CONTENT_TYPE, exception, happening
 
 _PART = 40
@@ -36,4 +36,6 @@ def _carried(inner: Vendor, body: Mapping[str, Any]) -> Vendor:
     )
 
 
+_UNNAMED = {name: value for name, value in openai.SETTINGS.items() if name != "model"}
+CHAT = _carried(openai.CHAT, {**_UNNAMED, "messages": TURNS})
 TGI = _carried(tgi.GENERATE, {**tgi.BODY, "stream": True})

@@ -9,9 +9,7 @@ from loadlab.testing import conformance
 from loadlab.testing.conformance import Check
 from loadlab.testing.vendors import vendor
 
-# The two of openai.py follow when it knows vendors' quirks.
-NAMES = [name for name in dialects.DIALECTS if name not in ("openai-chat", "openai-completions")]
-CASES = [(name, check) for name in NAMES for check in conformance.checks(vendor(name))]
+CASES = [(name, check) for name in dialects.DIALECTS for check in conformance.checks(vendor(name))]
 
 
 @pytest.mark.parametrize(("name", "check"), CASES, ids=[f"{name}-{check.__name__}" for name, check in CASES])

@@ -143,3 +143,48 @@ def test_frames_carry_everything() -> None:
     assert length == len(data) - LENGTH.size
     back, read = unframe(data[LENGTH.size :])
     assert (back, read) == (exchanges, readings)
+
+
+def test_the_three_kinds_of_output_have_firsts_of_their_own() -> None:
+    def said(**delta: object) -> bytes:
+        return b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n"
+
+    tool = said(tool_calls=[{"function": {"name": "f", "arguments": ""}}])
+    arguments = said(tool_calls=[{"function": {"arguments": "{}"}}])
+    row = result(
+        (300, said(reasoning="hm")), (400, tool), (500, arguments), (600, said(content="a")), (700, DONE)
+    )
+    assert (row.first_reasoning_ns, row.first_tool_ns, row.first_answer_ns) == (300, 500, 600)
+    assert row.first_token_ns == 300
+
+
+def test_usage_and_the_servers_own_times_are_kept() -> None:
+    usage = {
+        "prompt_tokens": 9, "completion_tokens": 2, "queue_time": 0.5,
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3, "audio_tokens": 2},
+        "completion_tokens_details": {"audio_tokens": 1},
+    }  # fmt: skip
+    last = event(usage=usage, timings={"prompt_ms": 12.5, "note": "words"}, metrics={"queue_time_ms": 3})
+    row = result((300, event("a")), (400, last + DONE))
+    assert (row.cached_tokens, row.cache_write_tokens, row.audio_input_tokens) == (4, 3, 2)
+    assert (row.audio_output_tokens, row.tool_tokens) == (1, None)
+    assert row.server_timings == {"queue_time": 0.5, "prompt_ms": 12.5, "queue_time_ms": 3}
+
+
+def test_sound_is_not_counted_in_tokens() -> None:
+    exchange = Exchange(
+        0, 0, 1, 100, sent_ns=110, done_ns=900, status=200, content_type="audio/pcm",
+        reads=Reads([(300, bytes(24_000)), (400, bytes(24_000))]),
+    )  # fmt: skip
+    row = decode(exchange, dialects.get("openai-speech"))
+    assert (row.audio_s, row.output_tokens, row.count_source, row.chunks) == (1.0, None, None, 2)
+    assert (row.first_token_ns, row.error_kind) == (300, None)
+
+
+def test_audio_that_was_sent_is_counted_where_the_server_does_not() -> None:
+    body = b'data: {"type": "transcript.text.done", "text": "hi"}\n\n'
+    exchange = Exchange(
+        0, 0, 1, 100, sent_ns=110, done_ns=900, status=200, content_type=STREAM, reads=Reads([(300, body)]),
+        audio_s=2.5,
+    )  # fmt: skip
+    assert decode(exchange, dialects.get("openai-transcription")).audio_s == 2.5
