@@ -121,7 +121,7 @@ class PageGpus:
 
     name = "gpu-page"
     period_s = 1.0
-    idle_s = 3.0
+    idle_s = 6.0
 
     def __init__(self, url: str, token: str | None = None, gpus: str | None = None) -> None:
         self.notes: list[str] = []

@@ -6,6 +6,7 @@ A call that fails tells nothing of the others: each stands alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 Values = Iterator[tuple[str, float]]
 
 _KIB = 1024
+_RECENT_US = 2_000_000
 _ALL_LINKS = 0xFFFFFFFF
 _UNKNOWN = 0xFFFFFFFFFFFFFFFF
 # Bits of nvmlDeviceGetCurrentClocksThrottleReasons; idle and clocks set by the user are no throttling.
@@ -95,9 +97,10 @@ def _processes(nvml: Any, gpu: Any) -> Values:
 
 
 def _process_busy(nvml: Any, gpu: Any) -> Values:
-    """The newest sample of each process; the driver keeps those of the last seconds."""
+    """The newest sample of each process; the driver keeps old ones too, of processes that are gone."""
     newest: dict[int, Any] = {}
-    for sample in nvml.nvmlDeviceGetProcessUtilization(gpu, 0):
+    since_us = time.time_ns() // 1000 - _RECENT_US
+    for sample in nvml.nvmlDeviceGetProcessUtilization(gpu, since_us):
         if sample.pid not in newest or sample.timeStamp > newest[sample.pid].timeStamp:
             newest[sample.pid] = sample
     for pid, sample in newest.items():

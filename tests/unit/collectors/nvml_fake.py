@@ -112,10 +112,13 @@ class FakeNvml:
         self._ask("process utilisation", gpu, refused=gpu in self.poor)
         if gpu in self.mig:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return [
-            SimpleNamespace(pid=4242, timeStamp=1_000_000, smUtil=12),
-            SimpleNamespace(pid=4242, timeStamp=2_000_000, smUtil=95),
+        now_us = time.time_ns() // 1000
+        samples = [
+            SimpleNamespace(pid=4241, timeStamp=now_us - 60_000_000, smUtil=99),  # long gone
+            SimpleNamespace(pid=4242, timeStamp=now_us - 300_000, smUtil=12),
+            SimpleNamespace(pid=4242, timeStamp=now_us - 100_000, smUtil=95),
         ]
+        return [sample for sample in samples if sample.timeStamp > since]
 
     def _ask(self, what: str, gpu: Any, *, refused: bool = False) -> None:
         name = f"{what} {gpu}"
