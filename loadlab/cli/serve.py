@@ -22,7 +22,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8000,
-    device: Annotated[str, typer.Option(help="torch: auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="torch: auto, cpu, cuda, cuda:0; or several, with commas.")
+    ] = "auto",
     threads: Annotated[int, typer.Option(help="torch on CPU: threads; 0 means one per core.")] = 0,
     max_num_seqs: Annotated[int, typer.Option(help="Requests served at once; 0: torch 64, sim 4096.")] = 0,
     max_num_batched_tokens: Annotated[

@@ -8,6 +8,7 @@ from itertools import zip_longest
 
 from loadlab.server.engine import Options
 from loadlab.server.job import Engine
+from loadlab.server.parallel import ParallelEngine
 from loadlab.server.settings import Settings, is_simulated, served_name
 from loadlab.server.sim import SimEngine
 from loadlab.server.simulated import Simulated
@@ -19,19 +20,29 @@ _GPU_PLACES = 256  # requests that a large GPU usually serves at once
 
 
 def build_engines(settings: Settings, lines: Sequence[Line] = ()) -> list[Engine]:
-    """The engines of all served models, not yet started; each of `lines` reaches one that runs already."""
+    """The engines of all served models, not yet started.
+
+    Each of `lines` reaches a process that runs already: for every model one per device.
+    """
+    share = len(lines) // len(settings.models())
     return [
-        _build_engine(settings, model, line)
-        for model, line in zip_longest(settings.models(), lines)
-        if model is not None
+        _build_engine(settings, model, lines[index * share : (index + 1) * share])
+        for index, model in enumerate(settings.models())
     ]
 
 
-def torch_options(settings: Settings, model: str) -> Options:
-    """How the engine process of a model is to be set up."""
+def all_options(settings: Settings) -> list[Options]:
+    """How every engine process is to be set up: for every model one per device."""
+    return [
+        torch_options(settings, model, each) for model in settings.models() for each in settings.devices()
+    ]
+
+
+def torch_options(settings: Settings, model: str, device: str = "auto") -> Options:
+    """How the engine process of a model on one device is to be set up."""
     return Options(
         model=model,
-        device=settings.device,
+        device=device,
         threads=settings.threads,
         max_num_seqs=settings.places("torch"),
         budget=settings.max_num_batched_tokens,
@@ -41,7 +52,7 @@ def torch_options(settings: Settings, model: str) -> Options:
     )
 
 
-def _build_engine(settings: Settings, model: str, line: Line | None) -> Engine:
+def _build_engine(settings: Settings, model: str, lines: Sequence[Line]) -> Engine:
     if settings.simulated and model == settings.resolved_model():
         return _simulated(settings, settings.simulated)
     if is_simulated(model):
@@ -53,7 +64,11 @@ def _build_engine(settings: Settings, model: str, line: Line | None) -> Engine:
             max_num_seqs=settings.places("sim"),
             context=settings.context or 131_072,
         )
-    engine = TorchEngine(torch_options(settings, model), line)
+    members = [
+        TorchEngine(torch_options(settings, model, device), line)
+        for device, line in zip_longest(settings.devices(), lines)
+    ]
+    engine = members[0] if len(members) == 1 else ParallelEngine(members)
     engine.model = served_name(model)
     return engine
 

@@ -54,7 +54,8 @@ def main(settings: Settings, shared: Shared, sock: socket.socket, wire: Connecti
 async def _serve(settings: Settings, shared: Shared, sock: socket.socket, wire: Connection) -> None:
     stop = Stop()
     parent = _Parent(wire, stop)
-    engines = build_engines(settings, [_Lent(parent, number) for number in range(len(settings.models()))])
+    processes = len(settings.models()) * len(settings.devices())
+    engines = build_engines(settings, [_Lent(parent, number) for number in range(processes)])
     await front.run(settings, engines, shared, sock, stop, lambda: wire.send(Up(engines[0].device)))
 
 

@@ -17,7 +17,7 @@ from loadlab.server.address import bind, bind_several, url
 from loadlab.server.batches import fail_leftovers
 from loadlab.server.board import private
 from loadlab.server.controls import Controls
-from loadlab.server.engines import build_engines, torch_options
+from loadlab.server.engines import all_options, build_engines
 from loadlab.server.files import Folder
 from loadlab.server.front import Shared, Stop
 from loadlab.server.settings import Settings, served_name
@@ -92,4 +92,4 @@ async def _serve_shared(settings: Settings, folder: Path, on_ready: Callable[[Re
     def ready(device: str) -> None:
         on_ready(Ready(where, "torch", served_name(models[0]), device, os.getpid()))
 
-    await fronts.run(settings, [torch_options(settings, model) for model in models], shared, socks, ready)
+    await fronts.run(settings, all_options(settings), shared, socks, ready)

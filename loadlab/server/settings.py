@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
 
 from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.server import controls
@@ -19,7 +19,8 @@ from loadlab.server.timing import Timing
 TORCH_MODELS = ("smollm2-135m", "tiny")
 _EXTRA = ("torch", "tokenizers", "safetensors")
 _PLACES = {"torch": 64, "sim": 4096}
-_DEVICES = ("auto", "cpu", "cuda")
+_DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:0,cuda:1")
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _NOT_NEGATIVE = (
     "threads", "max_num_seqs", "max_num_batched_tokens", "context", "route_tokens", "max_waiting",
     "max_new_tokens", "drain_s",
@@ -36,7 +37,7 @@ class Settings:
     model: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
-    device: Literal["auto", "cpu", "cuda"] | str = "auto"
+    device: str = "auto"
     threads: int = 0
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 512
@@ -68,6 +69,10 @@ class Settings:
         if self.model is None and self.simulated:
             return self.simulated.served_name
         return self.model or ("sim" if self.resolved_engine() == "sim" else TORCH_MODELS[0])
+
+    def devices(self) -> list[str]:
+        """The devices asked for; each gets an engine of its own."""
+        return self.device.split(",")
 
     def api_key(self) -> str | None:
         """The key, read from its environment variable. Raises UsageError when that is empty."""
@@ -118,8 +123,9 @@ class Settings:
             return
         if model not in TORCH_MODELS and not _is_path(model):
             raise UnknownNameError("model (or file, or folder)", model, TORCH_MODELS)
-        if self.device not in _DEVICES:
-            raise UnknownNameError("device", self.device, _DEVICES)
+        for device in self.devices():
+            if not _DEVICE.fullmatch(device):
+                raise UnknownNameError("device", device, _DEVICES)
         if missing := [name for name in _EXTRA if find_spec(name) is None]:
             raise UsageError(
                 f"the torch engine needs {', '.join(missing)}; install with: pip install 'loadlab[server]' "
