@@ -131,8 +131,8 @@ class Api:
         return _json(await self._embeddings.answer(await request.read()))
 
     async def _models(self, _: web.Request) -> web.Response:
-        main = self._router.lanes[0].engine
-        return _json(openai.model_list([*self._router.names(), (self._embeddings.model, main.context)]))
+        """What completes; the embedding model is left out, so that a client can take the only one listed."""
+        return _json(openai.model_list(self._router.names()))
 
     async def _upload(self, request: web.Request) -> web.Response:
         return _json(orjson.dumps(await self._files.upload(request)))
