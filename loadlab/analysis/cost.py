@@ -6,7 +6,7 @@ apart as `usd_at_least`. Denominators hold the tokens of successful requests; fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -46,27 +46,29 @@ def level_cost(
     measured = every[~flag(every, "warmup")]
     seen = devices_at_work(readings)
     found: dict[str, Any] = dict.fromkeys(KEYS)
-    if stored.price is None:
-        found["basis"] = _unpriced(stored.unpriced)
-    elif stored.price.kind == "token":
-        found |= _by_use(stored.price, every, measured)
+    if stored.spec.routes:
+        found |= _routed(stored, every, window_s, seen, remarks)
     else:
-        found |= _by_the_hour(stored.price, terms, every, measured, window_s, seen)
+        found |= _spent(stored.price, stored.unpriced, terms, every, window_s, seen)
     found |= _per_mtok(found["usd"], found["duty_cycle"] or 1.0, terms, measured, remarks)
     found |= _energy(terms, joule, remarks)
     return {**found, "remarks": remarks}
 
 
 def priced(requests: pd.DataFrame, price: Price | None, started_at_ns: int) -> pd.DataFrame:
-    """The requests with what each costs under another price; `started_at_ns` is the run's anchor in UTC."""
-    if price is None or price.kind != "token":
-        return requests.assign(cost_nano_usd=np.nan)
-    meter = pricing.Meter(price)
-    costs = [
-        meter.billed_nano_usd(row, pricing.Use.of(row), started_at_ns + (row.sent_ns or row.planned_ns))
-        for row in _rows(requests)
-    ]
-    return requests.assign(cost_nano_usd=np.array(costs, np.float64))
+    """The requests with what each costs under another price; `started_at_ns` is the run's anchor in UTC.
+
+    Those that went to another route than the run's own target keep what they cost.
+    """
+    own = column(requests, "route") == 0
+    costs = np.where(own, np.nan, column(requests, "cost_nano_usd"))
+    if price is not None and price.kind == "token":
+        meter = pricing.Meter(price)
+        costs[own] = [
+            meter.billed_nano_usd(row, pricing.Use.of(row), started_at_ns + (row.sent_ns or row.planned_ns))
+            for row in _rows(requests[own])
+        ]
+    return requests.assign(cost_nano_usd=costs)
 
 
 def devices_at_work(readings: pd.DataFrame | None) -> int | None:
@@ -113,6 +115,55 @@ def _plain(name: str, cell: Any) -> Any:
     if pd.isna(cell):
         return None
     return cell if name == "error_kind" else float(cell) if name == "audio_s" else int(cell)
+
+
+def _spent(
+    price: Price | None,
+    unpriced: str,
+    terms: Terms,
+    every: pd.DataFrame,
+    window_s: float | None,
+    seen: int | None,
+) -> dict[str, Any]:
+    """What the requests cost at one price."""
+    measured = every[~flag(every, "warmup")]
+    if price is None:
+        return {"basis": _unpriced(unpriced)}
+    if price.kind == "token":
+        return _by_use(price, every, measured)
+    return _by_the_hour(price, terms, every, measured, window_s, seen)
+
+
+def _routed(
+    stored: Stored, every: pd.DataFrame, window_s: float | None, seen: int | None, remarks: list[str]
+) -> dict[str, Any]:
+    """The sum over the target and the routes, each at its own price; what each had is remarked."""
+    spec, parts = stored.spec, []
+    places = [(spec.endpoint.name, stored.price, stored.unpriced)]
+    places += [(route.name, route.price, route.unpriced) for route in spec.routes]
+    for at, (name, price, unpriced) in enumerate(places):
+        own = every[column(every, "route") == at].assign(route=0)
+        part: dict[str, Any] = {"usd": None, "usd_at_least": None, "wasted_usd": None, "warmup_usd": None}
+        part |= _spent(price, unpriced, spec.terms, own, window_s, seen)
+        parts.append(part)
+        share = f"{len(own):,} of {len(every):,} requests"
+        remarks.append(f"route {name}: {share}, {usd(part['usd']) if len(own) else 'no cost'}")
+    known = [part["usd_at_least"] for part in parts if part["usd_at_least"] is not None]
+    return {
+        "usd": _whole(part["usd"] for part in parts),
+        "usd_at_least": sum(known) if known else None,
+        "wasted_usd": _whole(part["wasted_usd"] for part in parts),
+        "warmup_usd": _whole(part["warmup_usd"] for part in parts),
+        "duty_cycle": next((part["duty_cycle"] for part in parts if "duty_cycle" in part), None),
+        "basis": " + ".join(part["basis"] for part in parts),
+    }
+
+
+def _whole(values: Iterable[float | None]) -> float | None:
+    """The sum, None as soon as one of them is."""
+    every = list(values)
+    known = [value for value in every if value is not None]
+    return sum(known) if len(known) == len(every) else None
 
 
 def _unpriced(why: str) -> str:

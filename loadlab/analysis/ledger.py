@@ -114,8 +114,9 @@ def _known(used: pd.DataFrame) -> bool:
 
 def _by_hours(store: Any, run_id: str, price: Price, used: pd.DataFrame) -> dict[str, Any]:
     """Each level from its first request to its last, warm-up included; waste is not told apart."""
-    readings = store.readings(run_id) if price.units is None else None
-    spent = [_level_hours(price, readings, level) for _, level in used.groupby("level")]
+    prices = [price, *(route.price for route in store.run(run_id).spec.routes)]
+    readings = store.readings(run_id) if any(one and one.units is None for one in prices) else None
+    spent = [_level_hours(one, readings, level) for one in prices for _, level in used.groupby("level")]
     known = [usd for usd in spent if usd is not None]
     total = sum(known) if known else None
     failed = not used["ok"].astype(bool).all()
@@ -126,9 +127,9 @@ def _by_hours(store: Any, run_id: str, price: Price, used: pd.DataFrame) -> dict
     }
 
 
-def _level_hours(price: Price, readings: pd.DataFrame | None, level: pd.DataFrame) -> float | None:
+def _level_hours(price: Price | None, readings: pd.DataFrame | None, level: pd.DataFrame) -> float | None:
     ends = [int(end) for end in level["last_ns"] if not pd.isna(end)]
-    if not ends:
+    if price is None or not ends:
         return None
     start, end = int(level["first_ns"].min()), max(ends)
     seen = None

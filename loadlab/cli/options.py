@@ -78,6 +78,14 @@ Processes = Annotated[int, typer.Option(help="Load worker processes; one core ea
 PriceName = Annotated[
     str | None, typer.Option("--price", help="Price to use: a name of docs/prices.md, or like 2.50/h.")
 ]
+Routes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--route",
+        help="Another target, to which the scenario sends by NAME; may be repeated.",
+        metavar="NAME=TARGET",
+    ),
+]
 Slo = Annotated[
     str | None,
     typer.Option(

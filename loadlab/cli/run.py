@@ -58,6 +58,7 @@ def run(
     client_key: options.ClientKey = None,
     insecure: options.Insecure = False,
     price: options.PriceName = None,
+    route: options.Routes = None,
     slo: options.Slo = None,
     max_cost: options.MaxCost = None,
     max_rate: options.MaxRate = None,
@@ -80,6 +81,7 @@ def run(
     """
     from loadlab import dialects, pricing
     from loadlab.cli import spend
+    from loadlab.cli.routes import routes
     from loadlab.drive import preflight, spec
     from loadlab.wire.auth import auth_headers
 
@@ -128,6 +130,7 @@ def run(
         price=cost,
         unpriced=unpriced,
         terms=pricing.terms(slo=slo),
+        routes=routes(route),
         label=label,
         metrics_url=metrics_page(metrics_url, where.url),
         **gpu_source(gpu_url, gpu_token_env, gpus),

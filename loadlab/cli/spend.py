@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from loadlab.cli.output import say
 from loadlab.core.errors import UsageError
-from loadlab.core.nouns import Level, Price, Run
+from loadlab.core.nouns import Level, Price, Route, Run
 from loadlab.core.units import usd
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def guarded(run: Run, max_cost: float | None, max_rate: float | None, yes: bool)
     for name, value in (("max-cost", max_cost), ("max-rate", max_rate)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"--{name} {value:g} leaves nothing to do; it must be more than 0.")
-    here = on_this_machine(run.endpoint.url)
+    here = all(on_this_machine(place.endpoint.url) for place in _places(run))
     rate = max_rate if here else (max_rate or MAX_RATE)
     if rate:
         _check_rate(run, rate, given=max_rate is not None)
-    cost = _cost_guarded(run, max_cost, hosted=not here, yes=yes)
+    cost = _cost_guarded(run, max_cost, yes=yes)
     return replace(run, max_rate=rate, **cost)
 
 
@@ -81,21 +81,40 @@ def _peak(level: Level) -> float:
     return level.rate or 0.0
 
 
-def _cost_guarded(run: Run, max_cost: float | None, *, hosted: bool, yes: bool) -> dict[str, Any]:
-    if run.price is None:
-        if max_cost is not None:
-            raise UsageError(f"--max-cost {max_cost:g} cannot be kept, as the run is {run.unpriced}")
-        if hosted:
-            say(f"{run.unpriced.rstrip('.')} (so nothing stops this run at a cost)")
+def _places(run: Run) -> list[Route]:
+    """The target of a run and its routes, each with its price."""
+    return [Route(run.endpoint.name, run.endpoint, run.price, run.unpriced), *run.routes]
+
+
+def _cost_guarded(run: Run, max_cost: float | None, *, yes: bool) -> dict[str, Any]:
+    places = _places(run)
+    for place in places:
+        _say_unpriced(place, max_cost)
+    hourly = [place.price for place in places if place.price and place.price.kind == "hour"]
+    by_use = [place for place in places if place.price and place.price.kind == "token"]
+    if max_cost is not None and hourly and len(places) > 1:
+        raise UsageError("--max-cost with --route needs prices by use; one of these is per hour.")
+    if not by_use:
+        return {} if max_cost is None or not hourly else _by_the_hour(hourly[0], max_cost)
+    if max_cost is None and all(on_this_machine(place.endpoint.url) for place in by_use):
         return {}
-    if run.price.kind == "hour":
-        return {} if max_cost is None else _by_the_hour(run.price, max_cost)
-    if max_cost is None and not hosted:
-        return {}
-    found = _estimated(run)
+    return _by_use(run, [place.price for place in by_use if place.price], max_cost, yes=yes)
+
+
+def _say_unpriced(place: Route, max_cost: float | None) -> None:
+    if place.price is not None:
+        return
+    if max_cost is not None:
+        raise UsageError(f"--max-cost {max_cost:g} cannot be kept, as the run is {place.unpriced}")
+    if not on_this_machine(place.endpoint.url):
+        say(f"{place.unpriced.rstrip('.')} (so nothing stops this run at a cost)")
+
+
+def _by_use(run: Run, prices: Sequence[Price], max_cost: float | None, *, yes: bool) -> dict[str, Any]:
+    found, price = _estimated(run, prices)
     if max_cost is None and not yes:
         raise UsageError(
-            f"this run costs money: {found.words} ({run.price.name}, {run.price.source}). "
+            f"this run costs money: {found.words} ({price.name}, {price.source}). "
             "Give --max-cost USD to stop it there, or --yes to run without a cap."
         )
     say(f"estimate: {found.words}")
@@ -116,16 +135,18 @@ def _by_the_hour(price: Price, max_cost: float) -> dict[str, float]:
     return {"max_cost_usd": max_cost}
 
 
-def _estimated(run: Run) -> Estimate:
-    """Raises UsageError where a price charges by something that no request states beforehand."""
+def _estimated(run: Run, prices: Sequence[Price]) -> tuple[Estimate, Price]:
+    """As if every request went to the dearest of the prices.
+
+    Raises UsageError where a price charges by something that no request states beforehand.
+    """
     from loadlab.drive.sizes import sizes_of
     from loadlab.pricing.estimate import Size, estimate
 
-    assert run.price
-    sizes = [Size(*size) for size in sizes_of(run)]
-    found = estimate(run.price, sizes, planned_requests(run.levels))
-    if found is None:
-        raise UsageError(
-            f"what a request costs at {run.price.name} cannot be estimated; give another --price."
-        )
-    return found
+    sizes, planned = [Size(*size) for size in sizes_of(run)], planned_requests(run.levels)
+    found = [(estimate(price, sizes, planned), price) for price in prices]
+    known = [(one, price) for one, price in found if one]
+    if len(known) < len(found):
+        names = ", ".join(price.name for price in prices)
+        raise UsageError(f"what a request costs at {names} cannot be estimated; give another --price.")
+    return max(known, key=lambda pair: pair[0].worst_request_usd)

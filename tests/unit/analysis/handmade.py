@@ -86,6 +86,7 @@ def request(
         "output_tokens": tokens,
         "chunks": tokens,
         "count_source": "usage",
+        "route": 0,
         **changes,
     }
 
