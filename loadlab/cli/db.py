@@ -48,8 +48,8 @@ def merge(
     db: Database = None,
     json: Json = False,
 ) -> None:
-    """Add what a load host recorded and could not hand over to its run."""
-    from loadlab import store
+    """Add what a load host recorded and could not hand over to its run, and judge the run anew."""
+    from loadlab import analysis, store
 
     with (
         store.open(f"sqlite:///{file}", create=False) as source,
@@ -57,7 +57,12 @@ def merge(
     ):
         found = source.run("latest").id
         taken = store.take_over(source, into, into.run(found).id)
-    emit_json({"run": found, "requests": taken}) if json else typer.echo(f"{taken:,} requests into {found}")
+        judged = analysis.summary_of(into, found).run
+        into.set_verdict(found, judged["verdict"], judged["reasons"])
+    if json:
+        emit_json({"run": found, "requests": taken, "verdict": judged["verdict"]})
+    else:
+        typer.echo(f"{taken:,} requests into {found}, now {judged['verdict']}")
 
 
 def _described(info: dict[str, Any]) -> str:

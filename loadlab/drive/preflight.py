@@ -48,8 +48,10 @@ def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
 
 
 def _only(models: list[str], endpoint: Endpoint) -> str:
-    if len(models) == 1:
-        return models[0]
+    """The one model there is; beside it, one that is for embeddings by its name leaves no doubt."""
+    meant = [name for name in models if ("embed" in name) == ("embed" in endpoint.dialect)]
+    if len(meant) == 1:
+        return meant[0]
     offered = f"it offers {', '.join(models)}" if models else "it does not list its models"
     raise UsageError(f"no model is named for {endpoint.url}; {offered}; give --model NAME.")
 

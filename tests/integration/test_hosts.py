@@ -443,6 +443,7 @@ def test_a_cut_cable_costs_one_host(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert theirs > 4
     added = loadlab("db", "merge", str(left), "--db", url, "--json", cwd=tmp_path)
     assert json.loads(added.stdout)["requests"] == theirs
+    assert json.loads(added.stdout)["verdict"] == newest(url)[0].verdict
     assert recorded(url) == len(rows) + theirs
     assert loadlab("db", "merge", str(left), "--db", url, cwd=tmp_path).returncode == 2
 
