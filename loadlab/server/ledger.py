@@ -1,6 +1,6 @@
-"""What the sim engine was due to do and what it really did: every write of every request, on `core.clock`.
+"""What a simulated engine was due to do and what it really did: every write of every request.
 
-Kept in memory, newest last, and bounded; aggregates are exact nearest-rank quantiles of what is kept.
+Times are on `core.clock`. Kept in memory, newest last, and bounded; aggregates are exact nearest-rank quantiles of what is kept.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 KEPT_REQUESTS = 20_000
+_FOREVER = 2**63
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
@@ -70,6 +71,11 @@ class Ledger:
         entry = Entry(job_id, arrival_ns)
         self._entries.append(entry)
         return entry
+
+    def answer(self, query: Mapping[str, str]) -> bytes:
+        """As `document`: `since_ns`, `until_ns` and `rows=0` narrow it, `gaps=1` widens it. ValueError."""
+        since_ns, until_ns = int(query.get("since_ns", 0)), int(query.get("until_ns", _FOREVER))
+        return self.document(since_ns, until_ns, rows=query.get("rows") != "0", gaps=query.get("gaps") == "1")
 
     def document(self, since_ns: int, until_ns: int, *, rows: bool = True, gaps: bool = False) -> bytes:
         """JSON of the requests that arrived from `since_ns` to before `until_ns`, and quantiles over them.

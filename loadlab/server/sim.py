@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import heapq
 import random
-import re
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,20 +23,10 @@ from loadlab.server.job import EngineError, Finish, Job, Load, Sink, Turn
 from loadlab.server.ledger import Entry, Ledger
 from loadlab.server.timing import Timing
 
-NATURAL_TOKENS = 128  # length of an answer when the request sets no limit
-_TEXT = (
-    "this answer comes from a simulated engine and every word of it is one token written on a fixed schedule "
-    "so that a stopwatch can be checked against a known truth nothing here was computed by a model"
-)
-_WORDS = _TEXT.split()
-_FOREVER = 2**63
-_PIECE = re.compile(r"\w+|[^\w\s]")
-
 
 def chance_of(job: Job, seed: int, times: Counter[int]) -> random.Random:
     """Luck drawn from what was asked and how often before, so that wall-clock order does not matter."""
-    # ints only: their hash is the same in every process
-    content = hash((tuple(job.prompt), job.sampling.max_tokens or 0))
+    content = words.identity(job)
     times[content] += 1
     return random.Random(f"{seed}:{content}:{times[content]}")
 
@@ -101,11 +89,10 @@ class SimEngine:
             self._alarm.close()
 
     def encode(self, text: str) -> list[int]:
-        """One token per word or mark, named by its checksum."""
-        return [zlib.crc32(piece.encode()) for piece in _PIECE.findall(text)]
+        return words.encode(text)
 
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
-        return self.encode("\n".join(f"{role}: {text}" for role, text in turns))
+        return words.encode_chat(turns)
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
         return [words.piece(token) for token in tokens]
@@ -115,7 +102,7 @@ class SimEngine:
         chance = chance_of(job, self._seed, self._seen)
         if chance.random() < self._fail_rate:
             raise EngineError(f"simulated failure (--fail-rate {self._fail_rate:g})")
-        length, finish = _length(job, self.context)
+        length, finish = words.length_of(job, self.context)
         entry = self.ledger.open(job.id, job.arrival_ns)
         ttft_ns, gap_ns = self._timing.ttft.draws(chance)(), self._timing.itl.draws(chance)
         stream = _Stream(job, sink, ttft_ns, gap_ns, length, finish, entry)
@@ -144,10 +131,7 @@ class SimEngine:
 
     def report(self, query: Mapping[str, str]) -> bytes | None:
         """The ledger; `since_ns`, `until_ns` and `rows=0` narrow it, `gaps=1` widens it."""
-        since_ns, until_ns = int(query.get("since_ns", 0)), int(query.get("until_ns", _FOREVER))
-        return self.ledger.document(
-            since_ns, until_ns, rows=query.get("rows") != "0", gaps=query.get("gaps") == "1"
-        )
+        return self.ledger.answer(query)
 
     def _running(self) -> int:
         return len(self._streams) - len(self._waiting)
@@ -185,8 +169,7 @@ class SimEngine:
         index = stream.sent
         stream.sent = index + 1
         finish = stream.finish if stream.sent == stream.length else None
-        word = _WORDS[index % len(_WORDS)]
-        stream.entry.written(stream.due_ns, stream.sink.push(f" {word}" if index else word, 1, finish))
+        stream.entry.written(stream.due_ns, stream.sink.push(words.answer(index, 1), 1, finish))
         if finish:
             self._end(stream)
         return finish is None
@@ -197,10 +180,3 @@ class SimEngine:
             self._waiting.remove(stream)
         while self._waiting and self._running() < self._places:
             self._admit(self._waiting.popleft(), now_ns())
-
-
-def _length(job: Job, context: int) -> tuple[int, Finish]:
-    room = context - len(job.prompt)
-    if job.sampling.max_tokens is None:
-        return min(NATURAL_TOKENS, room), "stop"
-    return min(job.sampling.max_tokens, room), "length"

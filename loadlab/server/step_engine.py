@@ -21,8 +21,6 @@ from loadlab.server.job import EngineError, Finish, Job, Load, Sink, Turn
 from loadlab.server.ledger import Entry, Ledger
 from loadlab.server.simulation import Deployment, Done, Simulation
 
-_FOREVER = 2**63
-
 
 @dataclass(slots=True, eq=False)
 class _Stream:
@@ -98,9 +96,7 @@ class StepEngine:
         self._simulation.configure(changes)
 
     def report(self, query: Mapping[str, str]) -> bytes | None:
-        since_ns, until_ns = int(query.get("since_ns", 0)), int(query.get("until_ns", _FOREVER))
-        rows, gaps = query.get("rows") != "0", query.get("gaps") == "1"
-        return self.ledger.document(since_ns, until_ns, rows=rows, gaps=gaps)
+        return self.ledger.answer(query)
 
     def _identity(self, job: Job) -> int:
         """What was asked and how often before, so that luck does not depend on wall-clock order."""

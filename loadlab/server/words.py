@@ -64,4 +64,5 @@ def refuse_probabilities(job: Job) -> None:
 
 def identity(job: Job) -> int:
     """A number that depends on what was asked only."""
+    # ints only: their hash is the same in every process
     return hash((tuple(job.prompt), job.sampling.max_tokens or 0))
