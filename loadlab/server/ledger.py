@@ -1,6 +1,7 @@
 """What a simulated engine was due to do and what it really did: every write of every request.
 
-Times are on `core.clock`. Kept in memory, newest last, and bounded; aggregates are exact nearest-rank quantiles of what is kept.
+Times are on `core.clock`. Kept in memory, newest last, and bounded; aggregates are exact nearest-rank
+quantiles of what is kept.
 """
 
 from __future__ import annotations
