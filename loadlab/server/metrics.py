@@ -94,17 +94,18 @@ class Watch:
     """
 
     __slots__ = (
-        "_admitted_ns", "_arrival_ns", "_finish", "_first_ns", "_itl", "_last_ns", "_of", "_quiet",
+        "_admitted_ns", "_arrival_ns", "_counts", "_finish", "_first_ns", "_itl", "_last_ns", "_of", "_quiet",
         "cached_tokens", "prompt_tokens", "tokens",
     )  # fmt: skip
 
     def __init__(self, tally: Tally, arrival_ns: int, prompt_tokens: int, *, quiet: bool = False) -> None:
         self._of, self._arrival_ns, self._quiet = tally, arrival_ns, quiet
+        self._counts = tally.counts
         self._itl = tally.histograms["inter_token_latency_seconds"]
         self.prompt_tokens, self.cached_tokens, self.tokens = prompt_tokens, 0, 0
         self._admitted_ns = self._first_ns = self._last_ns = arrival_ns
         self._finish: Finish | None = None
-        tally.counts[BATCHED if quiet else OPEN] += 1
+        self._counts[BATCHED if quiet else OPEN] += 1
 
     def admitted(self, at_ns: int) -> None:
         """The request left the queue."""
@@ -123,7 +124,7 @@ class Watch:
         elif not self._quiet:
             self._itl.observe((at - self._last_ns) / NS_PER_S)
         self.tokens += tokens
-        self._of.counts[GENERATED] += tokens
+        self._counts[GENERATED] += tokens
         self._last_ns = at
         return at
 
@@ -132,9 +133,9 @@ class Watch:
         if self._finish:
             return
         self._finish = reason
-        self._of.counts[FINISHES[reason]] += 1
+        self._counts[FINISHES[reason]] += 1
         if not self._quiet:
-            self._of.counts[OPEN] -= 1
+            self._counts[OPEN] -= 1
         if reason in ("stop", "length"):
             self._served()
 
@@ -152,8 +153,8 @@ class Watch:
     def _first(self, at_ns: int) -> None:
         self._first_ns = at_ns
         self._observe("time_to_first_token_seconds", at_ns - self._arrival_ns)
-        self._of.counts[PROMPT] += self.prompt_tokens
-        self._of.counts[CACHED] += self.cached_tokens
+        self._counts[PROMPT] += self.prompt_tokens
+        self._counts[CACHED] += self.cached_tokens
 
     def _served(self) -> None:
         spent, histograms = self.spent(), self._of.histograms
