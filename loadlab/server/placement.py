@@ -54,6 +54,8 @@ def place(
 
     Raises LoadlabError when the pool would not hold one whole context, or memory runs out.
     """
+    import torch
+
     from loadlab.server.model import Llama
 
     config = weights.config
@@ -67,6 +69,10 @@ def place(
             f"--num-blocks {blocks} of {block} tokens do not hold one context of {context}; "
             f"use at least {least}, or a smaller --max-model-len."
         )
+    if device.startswith("cuda"):
+        torch.cuda.set_device(
+            device
+        )  # kernels and graphs run on the current device, wherever their tensors are
     with memory_in_words(device, f"a model of {_billions(weights)} parameters and its key-value pool"):
         number = dtype_for(dtype, device, weights.tensors["embed"].dtype)
         tensors = {name: tensor.to(device, number) for name, tensor in weights.tensors.items()}
