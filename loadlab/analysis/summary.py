@@ -166,11 +166,14 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 
 
 def _rates(answered: pd.DataFrame, window_s: float | None) -> dict[str, float | None]:
-    return {
+    rates = {
         "requests_per_s": _ratio(len(answered), window_s),
         "output_tokens_per_s": _ratio(_total(answered, "output_tokens"), window_s),
         "total_tokens_per_s": _ratio(_total(answered, "prompt_tokens", "output_tokens"), window_s),
     }
+    if audio_s := _total(answered, "audio_s"):
+        rates["audio_s_per_s"] = _ratio(audio_s, window_s)
+    return rates
 
 
 def _achieved_per_s(measured: pd.DataFrame) -> float | None:
@@ -223,7 +226,8 @@ def _signs(
 
 def _tokens_per_event(answered: pd.DataFrame) -> float | None:
     """Over streamed answers that the server counted; one event alone is an answer in one piece."""
-    streamed = answered[(answered["count_source"] == "usage") & (answered["chunks"] > 1)]
+    text = answered["audio_s"].isna()  # a piece of sound, or a transcript heard anew, is no token
+    streamed = answered[text & (answered["count_source"] == "usage") & (answered["chunks"] > 1)]
     return _ratio(_total(streamed, "output_tokens"), _total(streamed, "chunks"))
 
 

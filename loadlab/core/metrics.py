@@ -78,6 +78,10 @@ _ALL = (
         "Prompt and output tokens of successful requests over the window.",
     ),
     Metric(
+        "audio_s_per_s", "Audio throughput", "s/s", "higher", "level", "sum(audio_s) / window",
+        "Seconds of audio that successful requests made or had written down, over the window.",
+    ),
+    Metric(
         "error_rate", "Errors", "%", "lower", "level", "100 * failed / sent",
         "Share of the sent requests that failed.",
     ),

@@ -135,8 +135,8 @@ class Result:
     hold several tokens). Unknown is None, never 0.
 
     Token counts are what docs/dialects.md makes of a vendor's: `prompt_tokens` includes those read from and
-    written to a cache and those of audio and tools, `output_tokens` those of reasoning and audio. `audio_s` is
-    the length of the audio heard or made. `server_timings` holds the server's own times, under its own names.
+    written to a cache and those of audio and tools, `output_tokens` those of reasoning and audio. `audio_s`
+    is the length of the audio heard or made. `server_timings` holds the server's own times, under its names.
     """
 
     level: int

@@ -106,6 +106,13 @@ def test_rates_over_first_planned_to_last_done() -> None:
     )
 
 
+def test_audio_has_a_rate_of_its_own_and_its_pieces_are_no_tokens() -> None:
+    sounds = [handmade.request(1000 * n, ttft=900, tokens=2, itl=50, audio_s=4.0, chunks=9) for n in range(2)]
+    level = summary(*sounds).levels[0]
+    assert level.rates["audio_s_per_s"] == pytest.approx(8.0 / level.window_s)
+    assert "audio_s_per_s" not in summary(handmade.request(0)).levels[0].rates
+
+
 def test_unknown_token_counts_give_unknown_rates() -> None:
     level = summary(handmade.request(output_tokens=None), handmade.request(5, output_tokens=None)).levels[0]
     assert level.rates["output_tokens_per_s"] is None
