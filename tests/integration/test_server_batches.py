@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 from pathlib import Path
@@ -24,7 +25,7 @@ def line(number: int, **body: Any) -> dict[str, Any]:
 async def upload(client: aiohttp.ClientSession, lines: list[Any], purpose: str = "batch") -> tuple[int, Any]:
     form = aiohttp.FormData()
     form.add_field("purpose", purpose)
-    form.add_field("file", "\n".join(map(json.dumps, lines)).encode(), filename="in.jsonl")
+    form.add_field("file", io.BytesIO("\n".join(map(json.dumps, lines)).encode()), filename="in.jsonl")
     async with client.post("/v1/files", data=form) as response:
         return response.status, await response.json()
 
@@ -134,6 +135,16 @@ def test_files_are_listed_read_and_deleted() -> None:
         async with client.delete(f"/v1/files/{file['id']}") as response:
             assert (await response.json())["deleted"] is True
         assert (await get(client, f"/v1/files/{file['id']}"))[0] == 404
+
+    with serving(*SIM) as server:
+        talk(server, story)
+
+
+def test_a_file_may_be_larger_than_a_body() -> None:
+    async def story(client: aiohttp.ClientSession) -> None:
+        padded = line(1, user="x" * (9 << 20))
+        status, file = await upload(client, [padded])
+        assert (status, file["bytes"]) == (200, len(json.dumps(padded)))
 
     with serving(*SIM) as server:
         talk(server, story)
