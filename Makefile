@@ -34,6 +34,7 @@ check: $(VENV)/.dev ## format, lint, types, import directions, documentation
 
 bench: $(VENV)/.dev ## the stopwatch's error and cost, beside other clients (5 minutes; wants a quiet machine)
 	@$(BIN)/python -u scripts/bench/bench.py
+	@$(BIN)/python -u scripts/bench/decode.py
 
 bench-server: $(VENV)/.dev ## what the bundled server serves, beside transformers serve (some minutes; wants a quiet machine)
 	@$(BIN)/python -u scripts/bench/server.py
