@@ -14,8 +14,8 @@ from loadlab.core.errors import LoadlabError
 from loadlab.server.kv import Pool
 from loadlab.server.plan import Chunk, Runner, Sequence
 
-# How many last tokens must have come before, the longest first. Two are too few: on four prompts to SmolLM2 they
-# doubled the guesses, to 95, of which 38 instead of 34 were right.
+# How many last tokens must have come before, the longest first. Two are too few: on four prompts to SmolLM2
+# they doubled the guesses, to 95, of which 38 instead of 34 were right.
 _SIZES = (4, 3)
 _PIECE = 512  # of a prompt, in one step of a draft model
 
