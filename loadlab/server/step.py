@@ -24,29 +24,20 @@ class Step:
     """
 
     def __init__(self, plan: Row[Chunk], rows: Rows, block: int) -> None:
-        sequences, starts, counts, samples, drafts = zip(*plan, strict=True)
-        self.starts = np.array(starts, np.int64)
+        _, starts, counts, samples, drafts = zip(*plan, strict=True)
         extra = np.fromiter(map(len, drafts), np.int64, len(plan))
-        self.widths = np.array(counts, np.int64) + extra
-        self._keys = _keys(self.starts, self.widths)
-        self._order = np.argsort(self._keys, kind="stable")
-        order = self._order.tolist()
-        ordered = [sequences[i] for i in order]
-        self.rows = rows.of(ordered)
-        self.starts, self.widths, extra = (a[self._order] for a in (self.starts, self.widths, extra))
-        self._keys = self._keys[self._order]
-        self.singles = int(np.searchsorted(self.widths, 1, side="right"))
+        table = np.array([starts, counts + extra, np.where(samples, 1 + extra, 0)], np.int64)
+        keys = _keys(table[0], table[1])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._order = keys[order], order.tolist()
+        self.starts, self.widths, self._choices = table[:, order]
         self.ends = np.cumsum(self.widths)
-        self._choices = np.where(np.array(samples)[self._order], 1 + extra, 0)
-        self._lay_out(
-            [
-                token
-                for sequence, i in zip(ordered, order, strict=True)
-                for token in (*sequence.tokens[starts[i] : starts[i] + counts[i]], *drafts[i])
-            ],
-            rows, block,
-        )  # fmt: skip
-        generated = np.fromiter((sequence.generated for sequence in ordered), np.int64, len(plan))
+        self.singles = int(np.searchsorted(self.widths, 1, side="right"))
+        chunks = [plan[i] for i in self._order]
+        sequences = [chunk.sequence for chunk in chunks]
+        self.rows = rows.of(sequences)
+        self._lay_out(_tokens(chunks, self.singles), rows, block)
+        generated = np.array([len(sequence.tokens) - sequence.prompt for sequence in sequences])
         self.index = np.repeat(generated, self._choices) + self._offsets
         self.wishes = rows.wishes[np.repeat(self.rows, self._choices)]
 
@@ -68,7 +59,7 @@ class Step:
             ends = [0, *np.cumsum(self._choices).tolist()]
             parts = [choices[begin:end] for begin, end in pairwise(ends)]
         back: list[list[Choice]] = [[]] * len(parts)
-        for place, part in zip(self._order.tolist(), parts, strict=True):
+        for place, part in zip(self._order, parts, strict=True):
             back[place] = part
         return back
 
@@ -82,6 +73,17 @@ class Step:
         self.inputs[0], self.inputs[1] = tokens, positions
         self.inputs[2], self.inputs[3] = rows.slots(owners, positions, block), owners
         self.inputs[4, :total] = self.wanted
+
+
+def _tokens(chunks: list[Chunk], singles: int) -> list[int]:
+    """What the chunks compute, one after the other."""
+    if singles == len(chunks):
+        return [chunk.sequence.tokens[chunk.start] for chunk in chunks]
+    return [
+        token
+        for sequence, start, count, _, draft in chunks
+        for token in (*sequence.tokens[start : start + count], *draft)
+    ]
 
 
 def _keys(starts: Ints, widths: Ints) -> Ints:
