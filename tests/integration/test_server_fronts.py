@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
-from server_process import Server, counters, post, serving, stream, talk, until
+from server_process import Server, counters, post, refused, serving, stream, talk, until
 
 TEXT = "/v1/completions"
 pytestmark = pytest.mark.torch
@@ -88,6 +89,36 @@ def test_a_switch_is_thrown_for_all_fronts_at_once(server: Server) -> None:
     talk(server, story)
 
 
+def test_a_batch_is_known_and_cancelled_at_every_front(server: Server) -> None:
+    async def page(batch_id: str) -> Any:
+        path = f"/v1/batches/{batch_id}"
+        async with aiohttp.ClientSession(server.url) as client, client.get(path) as response:
+            assert response.status == 200
+            return await response.json()
+
+    async def story(client: aiohttp.ClientSession) -> None:
+        long = {**BODY, "max_tokens": 1900}
+        rows = [{"custom_id": str(i), "method": "POST", "url": TEXT, "body": long} for i in range(200)]
+        form = aiohttp.FormData({"purpose": "batch"})
+        form.add_field("file", "\n".join(map(json.dumps, rows)).encode(), filename="in.jsonl")
+        async with client.post("/v1/files", data=form) as response:
+            file = await response.json()
+        asked = {"input_file_id": file["id"], "endpoint": TEXT, "completion_window": "24h"}
+        status, batch = await alone("/v1/batches", asked, server)
+        assert status == 200
+        quick = asyncio.wait_for(alone(TEXT, BODY, server), 20)  # nobody waits for a batch
+        assert (await quick)[0] == 200
+        status, told = await alone(f"/v1/batches/{batch['id']}/cancel", {}, server)
+        assert (status, told["status"]) == (200, "cancelling")
+
+        async def cancelled() -> bool:
+            return {(await page(batch["id"]))["status"] for _ in range(8)} == {"cancelled"}
+
+        await until(cancelled)
+
+    talk(server, story)
+
+
 def test_an_engine_that_dies_is_started_again_for_all_fronts(server: Server) -> None:
     async def story(client: aiohttp.ClientSession) -> None:
         async def healthy(count: int) -> bool:
@@ -131,8 +162,6 @@ def test_a_signal_lets_the_open_stream_end_and_all_processes_go() -> None:
 
 def test_a_port_that_another_server_shares_is_in_use(server: Server) -> None:
     port = server.url.rpartition(":")[2]
-    from server_process import refused
-
     code, words = refused("--model", "tiny", "--frontends", "2", "--port", port)
     assert (code, words) == (2, f"error: port {port} is already in use; choose another with --port.\n")
     with socket.create_connection(("127.0.0.1", int(port))):
