@@ -17,6 +17,7 @@ from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.nouns import Endpoint
 
 DEFAULT_DIALECT = "openai-chat"
+_BEARER = "Authorization: Bearer {key}"
 _TABLES = ("headers", "fields", "body", "params")
 KEYS = {"url", "dialect", "api_key_env", "auth", "stream", "with", *_TABLES}
 _BRACES = re.compile(r"\{(\w+)\}")
@@ -68,7 +69,7 @@ def resolve(endpoint: Endpoint, config: Mapping[str, Any] | None = None) -> Endp
         dialect=dialect,
         url=_filled(_url(endpoint.url, profile.get("url", "")), params, name, endpoint.name),
         auth_env=endpoint.auth_env or profile.get("api_key_env"),
-        auth=profile.get("auth", endpoint.auth),
+        auth=profile.get("auth", _BEARER) if endpoint.auth == _BEARER else endpoint.auth,
         stream=endpoint.stream and profile.get("stream", True),
         params=params,
         headers={**profile.get("headers", {}), **endpoint.headers},
@@ -123,5 +124,6 @@ def _check(name: str, profile: Any) -> None:
     for part in (profile, *profile.get("with", {}).values()):
         if strange := sorted(set(part) - KEYS):
             raise UsageError(f"{where} has unknown key '{strange[0]}'. Known: {', '.join(sorted(KEYS))}.")
-    if "{key}" not in profile.get("auth", "{key}") or ":" not in profile.get("auth", ":"):
-        raise UsageError(f"{where} auth = {profile['auth']!r} must be like 'api-key: {{key}}'.")
+    auth = profile.get("auth", _BEARER)
+    if not auth.startswith("aws:") and ("{key}" not in auth or ":" not in auth):
+        raise UsageError(f"{where} auth = {auth!r} must be like 'api-key: {{key}}' or 'aws:bedrock'.")

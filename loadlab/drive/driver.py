@@ -17,24 +17,26 @@ from loadlab.dialects import Call, Dialect
 from loadlab.dialects.audio import seconds_of
 from loadlab.drive.admission import Admission, share_of
 from loadlab.drive.punctual import Waiter
-from loadlab.wire.auth import auth_headers
+from loadlab.wire.auth import auth_headers, signer_of
 from loadlab.wire.client import Client
 from loadlab.wire.trust import Trust
 from loadlab.workloads import Replay, Synthetic, Workload, share
 
 
 class Lane(NamedTuple):
-    """The way to one endpoint: its language and its connections."""
+    """The way to one endpoint: its language, its connections, and how a call to it is signed."""
 
     endpoint: Endpoint
     dialect: Dialect
     client: Client
+    sign: Callable[[Call], Call]
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> Lane:
         """The way to that endpoint, nothing connected yet."""
         headers = {"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)}
-        return cls(endpoint, dialects.get(endpoint.dialect), Client(headers, tls=Trust.of(endpoint)))
+        client = Client(headers, tls=Trust.of(endpoint))
+        return cls(endpoint, dialects.get(endpoint.dialect), client, signer_of(endpoint))
 
 
 class Driver:
@@ -95,7 +97,7 @@ class Driver:
         """
         lane = self._lanes[route]
         request = request if lane.endpoint.stream else replace(request, stream=False)
-        call = lane.dialect.encode(lane.endpoint, request)
+        call = lane.sign(lane.dialect.encode(lane.endpoint, request))
         if planned_ns is not None:
             self._await(planned_ns)
         exchange = self._begin(request, now_ns() if planned_ns is None else planned_ns)

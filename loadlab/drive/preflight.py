@@ -19,6 +19,7 @@ from loadlab.core.nouns import Endpoint, Request
 from loadlab.dialects import Call
 from loadlab.dialects.calls import address
 from loadlab.drive.ask import Answer, TimeoutTargetError, ask
+from loadlab.wire.auth import signer_of
 
 _PROBE_TOKENS = 16  # OpenAI's responses take no smaller cap
 
@@ -37,7 +38,7 @@ def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
     if parts.username or parts.password:
         raise UsageError("the URL carries a user or password; give the key by --api-key-env NAME instead.")
     answer = ask(endpoint, "GET", address(endpoint, "/models", "/v1"), headers)
-    if answer.status in (401, 403) and not endpoint.auth_env:
+    if answer.status in (401, 403) and not (endpoint.auth_env or endpoint.auth.startswith("aws:")):
         raise TargetError(f"{endpoint.url} wants a key (HTTP {answer.status}); give --api-key-env NAME.")
     models = _models(answer.body) if answer.status == 200 else []
     if not endpoint.model:
@@ -64,7 +65,8 @@ def _probe(endpoint: Endpoint, headers: dict[str, str], models: list[str]) -> No
     if call.messages:
         return
     try:
-        answer = ask(endpoint, call.method, call.url, {**call.headers, **headers}, call.body)
+        signed = signer_of(endpoint)(call)
+        answer = ask(endpoint, call.method, call.url, {**signed.headers, **headers}, call.body)
     except TimeoutTargetError:
         return
     if answer.status == 429 or answer.status >= 500:

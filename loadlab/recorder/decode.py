@@ -100,7 +100,7 @@ def _outcome(exchange: Exchange, decoder: Decoder, broken: str | None) -> tuple[
     if broken is not None:
         return "protocol", f"{broken}: {_body(exchange)}"
     if not decoder.complete:
-        return "truncated", "the stream ended without a finish reason or [DONE]"
+        return "truncated", "the stream ended without a finish reason or another mark of its end"
     return None, None
 
 

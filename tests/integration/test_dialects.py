@@ -137,3 +137,22 @@ def test_an_exact_length_is_asked_for_in_the_servers_words(tmp_path: Path) -> No
     load = [json.loads(body) for body in server.bodies[1:]]  # the first was the pre-flight's
     assert {body["sampling_params"]["min_new_tokens"] for body in load} == {9}
     assert all(body["sampling_params"]["ignore_eos"] for body in load)
+
+
+def test_a_call_to_aws_is_signed(tmp_path: Path) -> None:
+    with VendorServer(vendor("sagemaker"), first_s=0.0, words=2, key="AWS4-HMAC-SHA256") as server:
+        (tmp_path / "loadlab.toml").write_text(
+            f'[targets.mine]\nprofile = "sagemaker"\nurl = "{server.url}"\nmodel = "{MODEL}"\n'
+            'params = { region = "eu-west-1" }\n'
+        )
+        keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "very-secret"}
+        done = subprocess.run(
+            [*LOADLAB, "run", "chat", "--target", "mine", *SHORT],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **keys},
+        )  # fmt: skip
+        rows = rows_of(tmp_path, done)
+    assert list(rows.error_kind.dropna()) == []
+    scope = "/eu-west-1/sagemaker/aws4_request, SignedHeaders="
+    assert all(scope in headers["authorization"] for headers in server.asked)
+    assert all(headers["x-amz-date"] for headers in server.asked)
+    assert "very-secret" not in (tmp_path / "x.db").read_bytes().decode("latin-1")
