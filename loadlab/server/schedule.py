@@ -43,7 +43,7 @@ class Scheduler:
         self._tally = Tally()
         self._plan: list[Chunk] = []
         self._left = 0  # of the budget of the step being planned
-        self._whole_prompts = 0  # taken in the step being planned
+        self._prompts = 0  # taken up in it
         self._gate = 0  # how many more may join the static batch
         self.admitted: list[tuple[Sequence, int]] = []
         self.switch(switches)
@@ -94,7 +94,7 @@ class Scheduler:
 
     def plan(self) -> list[Chunk]:
         """The next step."""
-        self._plan, self.admitted, self._whole_prompts = [], [], 0
+        self._plan, self.admitted, self._prompts = [], [], 0
         self._left = self._switches.max_num_batched_tokens
         self._open_gate()
         self._plan_prefills(self._plan_decodes())
@@ -173,12 +173,12 @@ class Scheduler:
         wants = sequence.wants
         if self._switches.chunked_prefill or self._left <= 0:
             return min(wants, max(self._left, 0))
-        return wants if wants <= self._left or not self._whole_prompts else 0
+        return wants if wants <= self._left or not self._prompts else 0
 
     def _choose(self, sequence: Sequence, count: int) -> None:
         self._plan.append(Chunk(sequence, sequence.computed, count, count == sequence.wants))
         self._left -= count
-        self._whole_prompts += 1
+        self._prompts += 1
 
     def _admit(self) -> None:
         """Moves those that wait in, the first first, while there is budget, a place and room."""
