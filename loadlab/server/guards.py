@@ -43,7 +43,9 @@ def refusal(error: LoadlabError) -> ApiError:
     """Any error of ours as a refusal; what is no request's fault is the server's: 503."""
     if isinstance(error, ApiError):
         return error
-    return ApiError(error.status if isinstance(error, EngineError) else 503, str(error))
+    if isinstance(error, EngineError):
+        return ApiError(error.status, str(error), retry_after_s=error.retry_after_s)
+    return ApiError(503, str(error))
 
 
 def _explain(request: web.Request, error: web.HTTPException, max_body_bytes: int) -> str:

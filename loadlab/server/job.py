@@ -25,11 +25,11 @@ class Choice(NamedTuple):
 
 
 class EngineError(LoadlabError):
-    """The engine cannot answer this job; `status` is the HTTP status it deserves."""
+    """The engine cannot answer this job; `status` is the HTTP status it deserves, 429 comes with a wait."""
 
-    def __init__(self, message: str, status: int = 500) -> None:
+    def __init__(self, message: str, status: int = 500, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.retry_after_s = status, retry_after_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ knows nothing of HTTP; what was due and what it really did is in its ledger.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from loadlab.server.faults import RateLimit
 from loadlab.server.job import EngineError, Finish, Job, Load, Sink, Turn
 from loadlab.server.ledger import Entry, Ledger
 from loadlab.server.simulation import Deployment, Done, Simulation
+
+_RETRY_AFTER_S = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -106,9 +109,12 @@ class StepEngine:
 
     def _refuse(self, request: int, arrival_ns: int) -> None:
         if wait_s := self._limit.wait_s(arrival_ns):
-            raise EngineError(f"simulated rate limit: ask again in {wait_s:.1f} s.", 429)
+            words_of_it = f"simulated rate limit: ask again in {wait_s:.1f} s."
+            raise EngineError(words_of_it, 429, retry_after_s=math.ceil(wait_s))
         if status := self._deployment.faults.refused(self._seed, request):
-            raise EngineError(f"simulated failure with status {status}, as ordered by --fault.", status)
+            retry_after_s = _RETRY_AFTER_S if status == 429 else None
+            words_of_it = f"simulated failure with status {status}, as ordered by --fault."
+            raise EngineError(words_of_it, status, retry_after_s=retry_after_s)
 
     def _wake(self) -> None:
         if self._alarm and self._simulation.end_ns is not None:
