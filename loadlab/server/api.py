@@ -143,7 +143,10 @@ class Api:
     async def _health(self, _: web.Request) -> web.Response:
         engine, trouble = self._main, self._trouble()
         about = {"engine": engine.name, "model": engine.model, "device": engine.device}
-        state = {"status": "failed", "reason": trouble} if trouble else {"status": "ok"}
+        state = {"status": "ok"}
+        if trouble:
+            status = "restarting" if trouble.startswith("restarting") else "failed"
+            state = {"status": status, "reason": trouble}
         if self._completions.closed:
             state = {"status": "draining"}
         restarts = sum(lane.engine.load().counts.restarts for lane in self._router.lanes)

@@ -104,7 +104,8 @@ class Completions:
         _check_length(lane.engine.context, len(prompt), ask)
         ask = self._limited(ask)
         if trouble := lane.engine.trouble():
-            raise EngineError(trouble, 503)
+            soon = _RETRY_AFTER_S if trouble.startswith("restarting") else None
+            raise ApiError(503, trouble, retry_after_s=soon)
         reply = reply_to(ask, lane.engine.model, lane.engine.pieces)
         job = Job(reply.id, prompt, arrival_ns, ask.sampling, priority)
         key, kept = self._look_up(lane, ask, job)

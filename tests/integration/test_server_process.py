@@ -105,13 +105,20 @@ def test_with_a_key_only_its_bearer_is_served() -> None:
 
 
 @pytest.mark.torch
-def test_an_engine_that_dies_fails_its_requests_and_shows_in_health() -> None:
+def test_an_engine_that_dies_fails_its_requests_shows_in_health_and_is_started_again() -> None:
     pytest.importorskip("torch", reason="needs the server extra")
 
     async def story(client: aiohttp.ClientSession) -> None:
-        async def down() -> bool:
+        async def health() -> tuple[int, str, int]:
             async with client.get("/health") as response:
-                return response.status == 503
+                state = await response.json()
+                return response.status, state["status"], state["restarts"]
+
+        async def down() -> bool:
+            return await health() == (503, "restarting", 1)
+
+        async def up() -> bool:
+            return await health() == (200, "ok", 1)
 
         body = {"prompt": "a", "max_tokens": 2000, "ignore_eos": True}
         open_one = asyncio.create_task(stream(client, TEXT, body))
@@ -121,8 +128,11 @@ def test_an_engine_that_dies_fails_its_requests_and_shows_in_health() -> None:
                 child.kill()
         await until(down)
         assert "ended unexpectedly" in (await open_one).events[-1]["error"]["message"]
-        status, answer = await post(client, TEXT, body)
-        assert (status, answer["error"]["type"]) == (503, "server_error")
+        async with client.post(TEXT, json=body) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+            assert (await response.json())["error"]["type"] == "server_error"
+        await until(up)
+        assert (await post(client, TEXT, {**body, "max_tokens": 2}))[0] == 200
 
     with serving("--model", "tiny") as server:
         talk(server, story)
