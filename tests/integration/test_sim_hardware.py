@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,24 @@ def test_the_server_keeps_the_schedule_that_can_be_computed_without_it() -> None
     for served in expected:
         row = by_tokens[served.tokens]
         assert (row["first_due_ns"], row["last_due_ns"]) == (served.times_ns[0], served.times_ns[-1])
+
+
+def test_a_run_sees_what_the_ledger_says_was_done(tmp_path: Path) -> None:
+    """As many requests, tokens and gaps; nothing earlier than it was done, both on one clock."""
+    with serving("--hardware", "l40s") as server:
+        command = [
+            sys.executable, "-m", "loadlab", "run", "chat", "--url", f"{server.url}/v1", "--users", "4",
+            "--requests", "12", "--max-tokens", "20", "--db", f"sqlite:///{tmp_path}/x.db", "--json",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        truth = talk(server, ledger)
+    level = json.loads(done.stdout)["levels"][0]
+    rows = [row for row in truth["requests"] if row["tokens"] == 20]
+    assert len(rows) == level["requests"]["ok"] == 12
+    assert level["metrics"]["itl_ms"]["n"] == 12 * 19
+    e2e_ms = sorted((row["last_token_ns"] - row["arrival_ns"]) / MS for row in rows)
+    assert level["metrics"]["e2e_ms"]["max"] >= e2e_ms[-1]
+    assert level["metrics"]["e2e_ms"]["p50"] >= e2e_ms[5]
 
 
 def test_faults_come_as_ordered() -> None:
