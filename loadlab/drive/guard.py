@@ -26,7 +26,7 @@ class SpendGuard:
         self._per_hour = round((run.price.usd_per_hour or 0.0) * _NANO) if run.price else 0
         self._done_before = 0
         self._ledger = Ledger()
-        self._told: dict[Part, int] = {}
+        self._allowance = Allowance(0)
         self._elapsed_ns = 0
 
     @property
@@ -54,24 +54,43 @@ class SpendGuard:
             self._dearest = max(self._dearest, ledger.dearest_nano_usd)
         self._ledger = sum(ledgers, Ledger())
 
-    def enter_level(self, parts: Sequence[Part]) -> None:
+    def enter_level(self, index: int, parts: Sequence[Part]) -> None:
         """Begins a level: `parts` are those of the last one, with what they have done in it."""
         self._done_before += sum(part.counts[1] for part in parts)
-        self._told = {}
+        self._allowance = Allowance(index)
 
     def allow(self, parts: Sequence[Part]) -> None:
         """Tells every living part how many requests of this level it may finish, where that has changed."""
         if self._per_hour:
             return
         left = max(0, -(-(self._cap - self.spent_nano_usd) // self._dearest))
-        total = self._ledger.settled + left - self._done_before
-        gone = sum(part.counts[1] for part in parts if part.gone)
-        shares = shared(total - gone, living(parts))
-        # Those who may do less hear it first, so that the sum is never too large.
-        for part, done in sorted(shares, key=lambda share: share[1] - self._told.get(share[0], 0)):
+        self._allowance.deal(self._ledger.settled + left - self._done_before, parts)
+
+
+class Allowance:
+    """Shares among parts how many requests of one level they may finish.
+
+    What a part was told once it keeps: it may have used it before it hears otherwise.
+    """
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self._told: dict[Part, int] = {}
+
+    def deal(self, total: int, parts: Sequence[Part]) -> None:
+        """Lets the living parts finish `total` with the gone ones; sends it to those for whom it changed."""
+        left = total - sum(part.counts[1] for part in parts if part.gone)
+        held = {part: self._told.get(part, part.counts[1]) for part in living(parts)}
+        spare = left - sum(held.values())
+        wanted = dict(shared(left, list(held)))
+        for part in sorted(held, key=lambda part: held[part] - part.counts[1]):
+            more = min(max(0, wanted[part] - held[part]), max(0, spare))
+            spare -= more
+            # Only a request dearer than any thought possible takes back what was given.
+            done = held[part] + more if spare >= 0 else wanted[part]
             if self._told.get(part) != done:
                 self._told[part] = done
-                part.send(do="allow", done=done)
+                part.send(do="allow", level=self.level, done=done)
 
 
 def shared(total: int, parts: Sequence[Part]) -> list[tuple[Part, int]]:

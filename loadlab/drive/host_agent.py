@@ -26,7 +26,7 @@ from loadlab.core.nouns import Run
 from loadlab.core.units import NS_PER_MS
 from loadlab.drive import spec
 from loadlab.drive.crew import Child, Crew, Part, deal, living, loss
-from loadlab.drive.guard import shared
+from loadlab.drive.guard import Allowance
 from loadlab.drive.hosts import digest
 
 CLOCK_LIMIT_MS = 5.0
@@ -45,6 +45,7 @@ class Agent:
         self._ahead_ns = 0
         self._level = 0
         self._own_store: Path | None = None
+        self._allowance: Allowance | None = None
         self._busy = self._ready = self._leaving = self._over = self._signalled = False
         self._told_at = 0.0
 
@@ -118,18 +119,20 @@ class Agent:
             case "level":
                 self._begin_level(message)
             case "allow":
-                self._allow(message["done"])
+                self._allow(message["level"], message["done"])
             case "drain" | "stop":
                 self._tell(message["do"])
             case "exit":
                 self._leaving = True
                 self._tell("exit")
 
-    def _allow(self, done: int) -> None:
-        """What this host may finish of a level, shared among its load workers."""
-        gone = sum(worker.counts[1] for worker in self._crew.workers if worker.gone)
-        for worker, share in shared(done - gone, living(self._crew.workers)):
-            worker.send(do="allow", done=share)
+    def _allow(self, level: int, done: int) -> None:
+        """What this host may finish of a level, shared among its load workers; said before it begins too."""
+        if self._allowance is None or self._allowance.level != level:
+            self._allowance = Allowance(level)
+            for worker in self._crew.workers:
+                worker.counts = (0, 0, 0)
+        self._allowance.deal(done, self._crew.workers)
 
     def _tell(self, what: str) -> None:
         for worker in self._crew.workers:

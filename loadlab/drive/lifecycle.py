@@ -119,7 +119,7 @@ class Supervisor:
     def _step(self, level: Level) -> None:
         """One level, from its common start to the last answer. A part lost before it has no share in it."""
         if self._guard:
-            self._guard.enter_level(self._parts)
+            self._guard.enter_level(level.index, self._parts)
         for part in self._parts:
             part.counts = (0, 0, 0)
         self._heed_cost()

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from loadlab import store
 from loadlab.core.errors import ExitCode
+from tests.conftest import unused_port
 from tests.integration.conftest import LOADLAB
 
 PROMPT, OUTPUT = 1000, 50
@@ -226,3 +227,23 @@ def test_a_cap_without_a_price_is_refused(vendor: Vendor, tmp_path: Path) -> Non
     assert refused.returncode == ExitCode.USAGE
     assert "--max-cost 1 cannot be kept, as the run is unpriced" in refused.stderr
     assert vendor.billed == 0
+
+
+def test_two_load_hosts_keep_one_cap(vendor: Vendor, tmp_path: Path) -> None:
+    """Each host records for itself, and its books still count: the controlling one keeps the sum."""
+    place = f"127.0.0.1:{unused_port()}"
+    load = ("--url", vendor.url(), "--model", "vendor-model", "--users", "4", "--duration", "30s")
+    leader = [*LOADLAB, "run", "chat", *load, "--max-tokens", "50", "--max-cost", "0.1"]
+    hosts = [
+        subprocess.Popen([*LOADLAB, "worker", "--master", place], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    done = subprocess.run(
+        [*leader, "--hosts", "2", "--collect", "--bind", place, "--db", "sqlite:///x.db"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    for host in hosts:
+        host.wait(30)
+    assert done.returncode == ExitCode.INTERRUPTED, done.stderr
+    assert 50 <= vendor.billed <= 54
+    assert any("stopped by the spend guard" in note for note in notes(tmp_path)), notes(tmp_path)

@@ -23,6 +23,7 @@ class Told(Part):
 
     def send(self, **message: Any) -> None:
         assert message["do"] == "allow"
+        assert message["done"] >= self.allowed, "what was given may have been used already"
         self.allowed = message["done"]
 
 
@@ -68,7 +69,7 @@ def test_at_the_cap_it_is_over_and_says_so() -> None:
 def test_a_level_starts_with_what_the_last_one_left() -> None:
     part, watching = Told(done=20), guard()
     watching.see([Ledger(20, 40 * MILLI, 0, 2 * MILLI)], 0)
-    watching.enter_level([part])
+    watching.enter_level(1, [part])
     part.counts = (0, 0, 0)
     watching.allow([part])
     assert part.allowed == 30
