@@ -9,6 +9,7 @@ from loadlab.analysis.percentiles import BEYOND, LEVELS, wanted
 from loadlab.core.units import number
 
 _SINGLE = 1.05
+_AT_CAP = 0.9
 
 
 def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
@@ -16,6 +17,7 @@ def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
     notes = (
         _running(stored),
         _missing(stored, len(stored.spec.levels) - len(levels)),
+        _held_back(stored.spec.max_rate, levels),
         _prompts(levels),
         _lengths(levels),
         _events(levels),
@@ -31,6 +33,15 @@ def _running(stored: Stored) -> str | None:
 def _missing(stored: Stored, missing: int) -> str | None:
     words = "are still to come" if stored.state == "running" else "never began"
     return f"{missing} of {len(stored.spec.levels)} levels {words}" if missing > 0 else None
+
+
+def _held_back(max_rate: float | None, levels: Sequence[LevelSummary]) -> str | None:
+    """A closed loop at its cap on the rate shows the cap, not the server."""
+    if max_rate is None:
+        return None
+    held = [level.label for level in levels if (level.achieved_per_s or 0.0) >= _AT_CAP * max_rate]
+    held = [label for label in held if "req/s" not in label]
+    return f"held back to {max_rate:g} requests per second by --max-rate: {', '.join(held)}" if held else None
 
 
 def _prompts(levels: Sequence[LevelSummary]) -> str | None:

@@ -196,3 +196,14 @@ def test_the_summary_carries_it() -> None:
         handmade.run(price=API), handmade.levels(Level(0, users=8)), requests, handmade.gaps(requests)
     )
     assert found.levels[0].cost["usd"] == 1e-9
+
+
+def test_a_closed_loop_at_its_cap_on_the_rate_is_noted() -> None:
+    requests = handmade.requests(*(handmade.request(at * 100) for at in range(20)))
+    stored = handmade.run(Level(0, users=8))
+    notes = {}
+    for cap in (10.0, 50.0):
+        stored.spec = replace(stored.spec, max_rate=cap)
+        found = summarise(stored, handmade.levels(Level(0, users=8)), requests, handmade.gaps(requests))
+        notes[cap] = [note for note in found.notes if "--max-rate" in note]
+    assert notes == {10.0: ["held back to 10 requests per second by --max-rate: 8 users"], 50.0: []}
