@@ -32,6 +32,7 @@ class Answer:
     found: int | None = None
     choices: list[Choice] = field(default_factory=list)
     failure: str | None = None
+    stop: str | None = None
     finish: Finish | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,6 +54,9 @@ class Answer:
             self.finish = finish
             self.ended.set()
         return 0
+
+    def stopped(self, text: str) -> None:
+        self.stop = text
 
     def fail(self, message: str) -> None:
         self.failure = message
@@ -131,7 +135,7 @@ def test_a_stop_text_amid_guessed_tokens_counts_no_further() -> None:
         stop = whole[-6:-3]
         place = whole.index(stop)
         answer = await ask(engine, stop=(stop,), logprobs=1)
-        assert (answer.text, answer.finish) == (whole[:place], "stop")
+        assert (answer.text, answer.finish, answer.stop) == (whole[:place], "stop", stop)
         assert answer.tokens == len(answer.choices) == place + len(stop)  # one byte each
         assert all(choice.logprob == choice.top[0][1] for choice in answer.choices)
         late = await ask(engine, stop=(whole[2:4],), min_tokens=4)
