@@ -50,10 +50,10 @@ def test_told_to_stop_it_finishes_what_it_has_and_takes_nothing_new() -> None:
             async with client.get("/health") as response:
                 return response.status == 503 and (await response.json())["status"] == "draining"
 
-        async with client.get("/health") as response:  # a connection that is there before the end begins
-            assert response.status == 200
         async with client.post(TEXT, json={"prompt": "a", "max_tokens": 100, "stream": True}) as response:
             await response.content.readline()
+            async with client.get("/health") as early:  # a second connection, there before the end begins
+                assert early.status == 200
             server.process.send_signal(signal.SIGTERM)
             await until(draining)
             status, refusal = await post(client, TEXT, {"prompt": "b", "max_tokens": 1})
