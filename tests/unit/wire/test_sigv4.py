@@ -27,7 +27,7 @@ ENDPOINT = Endpoint("https://x", "m", name="here", auth="aws:sagemaker", params=
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.url.rpartition("/")[2])
 @pytest.mark.parametrize("token", ["", "a/session+token=="])
 def test_it_signs_as_botocore_does(call: Call, token: str) -> None:
-    auth = pytest.importorskip("botocore.auth", reason="botocore comes with the aws extra")
+    auth = pytest.importorskip("botocore.auth", reason="no botocore here; pip install botocore")
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
