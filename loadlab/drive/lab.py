@@ -149,8 +149,12 @@ def sides(
     """Off and on of a technique, on the server at `url` or on bundled ones with `flags`. Raises Skip."""
     with ExitStack() as servers:
         where = url or servers.enter_context(bundled_server(flags)).url
-        if _runtime(technique, where, api_key_env):
-            yield Side(where, technique.off), Side(where, technique.on)
+        before = _settings(technique, where, api_key_env)
+        if all(entry["runtime"] for entry in before.values()):
+            try:
+                yield Side(where, technique.off), Side(where, technique.on)
+            finally:  # as it was found: a given server goes on being somebody's
+                switch(where, {name: entry["value"] for name, entry in before.items()}, api_key_env)
             return
         if url:
             raise Skip("it is set when the server starts; leave --url away, and loadlab starts two")
@@ -162,15 +166,15 @@ def sides(
         yield Side(off.url), Side(on.url)
 
 
-def _runtime(technique: Technique, url: str, api_key_env: str | None) -> bool:
-    """Whether it can be switched while the server runs. Raises Skip where the server does not have it."""
+def _settings(technique: Technique, url: str, api_key_env: str | None) -> dict[str, Any]:
+    """What the technique switches, as the server has it now. Raises Skip where it does not have it."""
     device = str(_ask(f"{url}/health").get("device", ""))
     if technique.needs not in device:
         raise Skip(f"it is for {technique.needs}, and this server runs on {device}")
     known = settings_of(url, api_key_env)
     if missing := [name for name in technique.on if name not in known]:
         raise Skip(f"this server has no setting '{missing[0]}'")
-    return all(known[name]["runtime"] for name in technique.on)
+    return {name: known[name] for name in technique.on}
 
 
 def _flags(settings: Settings) -> Iterator[str]:
