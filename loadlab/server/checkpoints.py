@@ -247,7 +247,8 @@ def _json(path: Path, default: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LoadlabError(f"cannot read {path}: {error}; a model's folder needs it.") from error
+        words = error.strerror if isinstance(error, OSError) else error
+        raise LoadlabError(f"cannot read {path}: {words}; a model's folder needs it.") from error
     if not isinstance(found, dict):
         raise LoadlabError(f"{path} is no JSON object; a model's folder needs it.")
     return found

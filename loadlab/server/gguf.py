@@ -59,7 +59,8 @@ class Gguf:
         try:
             return cls(np.memmap(path, np.uint8, "r").data, str(path))
         except (OSError, ValueError) as error:  # ValueError: an empty file
-            raise LoadlabError(f"cannot read {path}: {error}.") from error
+            words = error.strerror if isinstance(error, OSError) else error
+            raise LoadlabError(f"cannot read {path}: {words}.") from error
 
     def __contains__(self, name: str) -> bool:
         return name in self._infos
