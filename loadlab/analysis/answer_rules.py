@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from loadlab.analysis.nouns import LevelSummary
 from loadlab.analysis.steady import GROWTH_SHARE, LITTLE_SLACK
+from loadlab.analysis.warmup import CUT_SHARE
+from loadlab.core.metrics import METRICS
 from loadlab.core.units import number
 
 FAILED_SUSPECT, FAILED_INVALID = 0.01, 0.50
 FEWEST_TOKENS_PER_EVENT, MOST_TOKENS_PER_EVENT = 0.95, 20.0
 
+_COURSES = {
+    "warmup": "warm-up too short",
+    "slowdown": "slowed down on the way",
+    "no_steady_state": "no steady state",
+}
 _COUNT_WORDS = {"chunks": "from chunks", "unknown": "unknown"}
 
 
@@ -98,6 +105,18 @@ def unbalanced(level: LevelSummary) -> str | None:
     return (
         f"not steady: {number(flow.in_flight)} requests under way on average, rate × latency says "
         f"{number(flow.rate_times_latency)}: {flow.apart:.1%} apart, limit {limit:.1%}"
+    )
+
+
+def warming_up(level: LevelSummary) -> str | None:
+    """The beginning is of another kind than the rest: its length decides the percentiles."""
+    courses = [each for each in level.signs.settling if each.course != "flat"]
+    if not courses or level.unstable:
+        return None
+    found = courses[0]
+    return (
+        f"{_COURSES[found.course]}: mean {METRICS[found.metric].label} {number(found.before)} ms in the "
+        f"first {found.cut:.0%} of the requests, {number(found.after)} ms after, limit {CUT_SHARE:.0%}"
     )
 
 

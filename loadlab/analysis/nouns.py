@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from loadlab.analysis.percentiles import Stats
 from loadlab.analysis.planned import Planned
 from loadlab.analysis.steady import Flow, Growth
+from loadlab.analysis.warmup import Settling
 from loadlab.core.nouns import Price, Run, Verdict
 
 
@@ -41,7 +42,8 @@ class Signs:
 
     `queued`: requests that waited for a place. `under_way`: requests in flight as 95 % of the sends met it.
     `events_per_s`: reads that carried output. `tokens_per_event`: of the answers that the server counted.
-    `cut`: the schedule was not played to its end, or not by everybody.
+    `cut`: the schedule was not played to its end, or not by everybody. `settling`: where TTFT and the pace of
+    answers settled; of a load that is meant to change there is none.
     """
 
     planned: Planned | None = None
@@ -52,6 +54,7 @@ class Signs:
     events_per_s: float | None = None
     tokens_per_event: float | None = None
     cut: bool = False
+    settling: tuple[Settling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from loadlab.analysis.planned import planned
 from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
 from loadlab.analysis.steady import flow, growth, under_way
 from loadlab.analysis.verdict import judge, judge_run, losses
+from loadlab.analysis.warmup import Settling, settling
 from loadlab.core.nouns import Level
 from loadlab.core.units import NS_PER_MS, NS_PER_S
 
@@ -221,7 +222,15 @@ def _signs(
         events_per_s=_ratio(float(np.nansum(column(measured, "chunks"))), window_s),
         tokens_per_event=_tokens_per_event(measured[ok(measured)]),
         cut=not finished or bool(losses(stored)),
+        settling=_settling(asked, measured[ok(measured)]) if over else (),
     )
+
+
+def _settling(asked: Level, answered: pd.DataFrame) -> tuple[Settling, ...]:
+    if asked.arrivals in ("shape", "trace") or asked.profile or asked.spread_s:
+        return ()
+    found = (settling(name, REQUEST_METRICS[name](answered)) for name in ("ttft_ms", "tpot_ms"))
+    return tuple(each for each in found if each)
 
 
 def _tokens_per_event(answered: pd.DataFrame) -> float | None:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from loadlab.analysis import answer_rules as answers
 from loadlab.analysis import generator_rules as generator
-from loadlab.analysis import steady
+from loadlab.analysis import steady, warmup
 from loadlab.analysis.nouns import LevelSummary, Stored
 from loadlab.core.nouns import Verdict
 
@@ -119,6 +119,13 @@ LEVEL_RULES: tuple[Rule[Callable[[LevelSummary], str | None]], ...] = (
         "SUSPECT", answers.unbalanced, "Little's law: requests under way against rate × latency",
         f"{steady.LITTLE_SLACK:.0%} and what the two ends of the level explain",
         "latency changed on the way, or times are wrong",
+    ),
+    Rule(
+        "SUSPECT", answers.warming_up,
+        "the beginning differs from the rest (MSER-5 on TTFT and TPOT; 200 answers or more)",
+        f"{warmup.CUT_SHARE:.0%} of the requests, where the means are {warmup.APART_SHARE:.0%} and "
+        f"t ≥ {warmup.APART_T:g} apart",
+        "how long the warm-up is decides the percentiles; give a longer --warmup",
     ),
     Rule(
         "SUSPECT", answers.some_failed, "requests failed, of those that ended",

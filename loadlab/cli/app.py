@@ -9,6 +9,7 @@ import typer
 from loadlab import __version__
 from loadlab.cli import (
     calibrate,
+    compare,
     cost,
     dash,
     db,
@@ -53,6 +54,7 @@ app.command("run")(run.run)
 app.command("sweep")(run.sweep)
 app.command("worker")(worker.worker)
 app.add_typer(runs.app, name="runs")
+app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
 app.add_typer(hardware.app, name="hardware")

@@ -134,7 +134,9 @@ def serve(
             hardware, simulates or DEFAULT_MODEL, tensor_parallel, acceptance, noise, tuple(fault or ())
         )
     elif simulates or fault:
-        raise UsageError("--simulates and --fault need --hardware; `loadlab hardware list` shows what there is.")
+        raise UsageError(
+            "--simulates and --fault need --hardware; `loadlab hardware list` shows what there is."
+        )
     settings = Settings(
         engine=engine,
         model=model,

@@ -24,6 +24,18 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def parse_share(text: str | float) -> float:
+    """The share in "3%", "0.03" or 0.03: 0.03. Raises UsageError."""
+    percent = isinstance(text, str) and text.strip().endswith("%")
+    try:
+        value = float(str(text).strip().removesuffix("%")) / (100 if percent else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise UsageError(f"share '{text}' is not understood; write it like 3% or 0.03, below 100%.")
+    return value
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number for people: significant digits, thousands separated, a dash when unknown."""
     if value is None or math.isnan(value):

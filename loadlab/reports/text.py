@@ -28,7 +28,7 @@ def render(summary: Summary) -> str:
         [
             *_errors(summary.levels),
             *_notes(summary.notes),
-            *_labelled("accuracy", accuracy.words(summary.levels)),
+            *labelled("accuracy", accuracy.words(summary.levels)),
             *_cost(summary.levels),
             *_hardware(summary.levels),
         ],
@@ -62,7 +62,8 @@ def _plain(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _labelled(label: str, text: str) -> list[str]:
+def labelled(label: str, text: str) -> list[str]:
+    """A line of the report under its label, folded to the width; none where there is no text."""
     return _wrap(f"{label:<{_LABEL}}", text) if text else []
 
 
@@ -70,8 +71,8 @@ def _what(summary: Summary) -> list[str]:
     spec, endpoint = summary.spec, summary.spec.endpoint
     began = datetime.fromtimestamp(summary.run["started_at_ns"] // NS_PER_S, UTC)
     return [
-        *_labelled("scenario", f"{spec.scenario} · seed {spec.seed} · {began:%Y-%m-%d %H:%M:%S} UTC"),
-        *_labelled("endpoint", f"{endpoint.name} · {endpoint.model} · {endpoint.url}"),
+        *labelled("scenario", f"{spec.scenario} · seed {spec.seed} · {began:%Y-%m-%d %H:%M:%S} UTC"),
+        *labelled("endpoint", f"{endpoint.name} · {endpoint.model} · {endpoint.url}"),
     ]
 
 
@@ -117,7 +118,7 @@ def _errors(levels: Iterable[LevelSummary]) -> list[str]:
         kinds.update(level.requests["errors"])
         examples = {**level.examples, **examples}
     lines = [f"{n:,} {kind}{_example(examples.get(kind))}" for kind, n in kinds.most_common()]
-    return [line for at, text in enumerate(lines) for line in _labelled("" if at else "errors", text)]
+    return [line for at, text in enumerate(lines) for line in labelled("" if at else "errors", text)]
 
 
 def _example(detail: str | None) -> str:
@@ -125,18 +126,18 @@ def _example(detail: str | None) -> str:
 
 
 def _notes(notes: Sequence[str]) -> list[str]:
-    return [line for at, note in enumerate(notes) for line in _labelled("" if at else "notes", note)]
+    return [line for at, note in enumerate(notes) for line in labelled("" if at else "notes", note)]
 
 
 def _cost(levels: Sequence[LevelSummary]) -> list[str]:
     found = cost.words(levels)
-    return [line for at, words in enumerate(found) for line in _labelled("" if at else "cost", words)]
+    return [line for at, words in enumerate(found) for line in labelled("" if at else "cost", words)]
 
 
 def _hardware(levels: Sequence[LevelSummary]) -> list[str]:
     lines = enumerate(hardware.words(levels))
-    return [line for at, text in lines for line in _labelled("" if at else "hardware", text)]
+    return [line for at, text in lines for line in labelled("" if at else "hardware", text)]
 
 
 def _footer(run_id: str) -> list[str]:
-    return _labelled("run", run_id) + _labelled("next", f"loadlab runs show {run_id}   ·   loadlab dash")
+    return labelled("run", run_id) + labelled("next", f"loadlab runs show {run_id}   ·   loadlab dash")

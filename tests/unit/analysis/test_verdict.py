@@ -12,6 +12,7 @@ from loadlab.analysis.nouns import Signs
 from loadlab.analysis.planned import Planned
 from loadlab.analysis.steady import Flow, Growth
 from loadlab.analysis.verdict import LEVEL_RULES, RUN_RULES, judge, worst
+from loadlab.analysis.warmup import Settling
 from loadlab.core.nouns import Level
 
 USERS = {"users": 8, "arrivals": "closed"}
@@ -146,6 +147,12 @@ FIRING = {
         level(offered=OPEN, signs=Signs(growth=Growth(1.5, 1.2, 20.0))),
         "SUSPECT",
         "unstable: requests under way rose by 150% of their mean and TTFT by 120%, limit 50%",
+    ),
+    "warm-up too short": (
+        level(signs=Signs(settling=(Settling("ttft_ms", 0.2, 80.0, 50.0, 9.0),))),
+        "SUSPECT",
+        "warm-up too short: mean Time to first token 80.0 ms in the first 20% of the requests, "
+        "50.0 ms after, limit 10%",
     ),
     "half failed": (level(failed=50), "INVALID", "50 of 100 requests failed (50.0%), limit 50%"),
     "some failed": (level(failed=2), "SUSPECT", "2 of 100 requests failed (2.0%), limit 1%"),
