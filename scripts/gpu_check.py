@@ -1,7 +1,7 @@
 """Checks and measures the torch engine on one machine: Markdown on stdout, progress on stderr.
 
-    python scripts/gpu_check.py                        on a GPU: everything, about 10 minutes
-    python scripts/gpu_check.py --device cpu --quick   what a machine without a GPU can do, about 2 minutes
+    python scripts/gpu_check.py                        on a GPU: everything
+    python scripts/gpu_check.py --device cpu --quick   what a machine without a GPU can do
 
 Exit code 1 when tokens that must be equal are not. Every speed in the output was measured by this run; goals
 and floors are arithmetic and say so. Goals are for one H200 and SmolLM2-135M.
