@@ -404,7 +404,7 @@ def apart(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], li
 def test_hosts_in_networks_and_with_clocks_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sim: Sim
 ) -> None:
-    flags = ("--rate", "40", "--requests", "60", "--max-tokens", "5", "--seed", "4")
+    flags = ("--rate", "40", "--requests", "60", "--max-tokens", "5", "--seed", "4", "--max-rate", "40")
     alone = schedule(sim, tmp_path, *flags)
     monkeypatch.setenv("KEY", "of-this-test")
     url = f"sqlite:///{tmp_path}/x.db"

@@ -154,7 +154,9 @@ def test_a_killed_engine_fails_its_requests_is_started_again_and_remembers_its_s
         await victim.begun.wait()
         before = engine.load().counts
         [process] = [
-            child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())
+            child
+            for child in psutil.Process().children()
+            if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline())
         ]
         process.kill()
         await asyncio.wait_for(victim.ended.wait(), 30)

@@ -23,7 +23,7 @@ for batch in range(10**6):
     results = [
         Result(**{**unknown, "level": 0, "worker": 0, "seq": batch * 50 + i, "warmup": False, "planned_ns": 0,
                   "connect_ns": 0, "tls_ns": 0, "reused": False, "retries": 0, "max_tokens": 1, "chunks": 2,
-                  "arrivals_ns": [5, 10], "queued_ns": 0})
+                  "arrivals_ns": [5, 10], "queued_ns": 0, "route": 0})
         for i in range(50)
     ]
     opened.write("r", results, [])
