@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from loadlab.analysis.comparable import Apart, apart, lengths_apart
 from loadlab.analysis.distributions import NORMAL, student_quantile
@@ -20,7 +21,7 @@ from loadlab.analysis.measures import Measure, Observed, observe, parse
 
 PRACTICAL = 0.03
 _FEWEST_EARLIER, _MOST_EARLIER = 3, 20
-_BY_LENGTH = ("tpot_ms", "e2e_ms", "e2e_planned_ms", "requests_per_s")
+BY_LENGTH = ("tpot_ms", "e2e_ms", "e2e_planned_ms", "requests_per_s")
 
 Judged = Literal["better", "worse", "same", "unclear", "not comparable"]
 
@@ -127,7 +128,7 @@ def _difference(
 ) -> Difference:
     ones, others = _values(a, measure), _values(b, measure)
     middle_a, middle_b = _geometric(ones), _geometric(others)
-    if lengths and measure.metric in _BY_LENGTH:
+    if lengths and measure.metric in BY_LENGTH:
         return Difference(measure, middle_a, middle_b, None, None, None, "not comparable", lengths)
     if middle_a is None or middle_b is None:
         return Difference(measure, middle_a, middle_b, None, None, None, "unclear", _missing(a, b, measure))
@@ -186,6 +187,11 @@ def between(sides: Sequence[Sequence[float]], earlier: Spread | None) -> Spread 
     return Spread(sd, freedom)
 
 
+def _host(url: str) -> str | None:
+    """Without the port, which a server that is started for a run has anew each time."""
+    return urlsplit(url).hostname
+
+
 def verdict(measure: Measure, ratio: float, low: float, high: float, practical: float) -> Judged:
     """In practice the same, or better, or worse, or unclear: what the interval of b / a says."""
     if low >= 1 - practical and high <= 1 + practical:
@@ -198,7 +204,7 @@ def verdict(measure: Measure, ratio: float, low: float, high: float, practical: 
 def between_runs(
     store: Any, like: Observed, measures: Sequence[Measure], but: Sequence[str] = ()
 ) -> dict[str, Spread]:
-    """By measure name, how much stored runs of the same kind and URL differ, those of `but` left out.
+    """By measure name, how much stored runs of the same kind and host differ, those of `but` left out.
 
     Fewer than three say nothing.
     """
@@ -206,7 +212,7 @@ def between_runs(
     spec = like.summary.spec
     same = runs[
         (runs["scenario"] == spec.scenario)
-        & (runs["url"] == spec.endpoint.url)
+        & (runs["url"].map(_host) == _host(spec.endpoint.url))
         & (runs["model"] == spec.endpoint.model)
         & (runs["state"] == "finished")
         & (runs["verdict"] == "VALID")

@@ -16,6 +16,7 @@ LOADGEN = 0.99
 Shown = Literal["held", "broken", "undecided"]
 
 _MOST = 1 << 40
+_HOPELESS = 10_000_000
 
 
 def shown(n: int, over: int, p: float, confidence: float = CONFIDENCE) -> Shown:
@@ -48,6 +49,6 @@ def wanted(n: int, over: int, p: float, confidence: float = CONFIDENCE) -> int |
     if share >= 1 - p:
         return None
     total = max(n, fewest(0, p, confidence))
-    while shown(total, round(share * total), p, confidence) != "held":
+    while shown(total, round(share * total), p, confidence) != "held" and total < _HOPELESS:
         total = total * 5 // 4 + 1
-    return total
+    return total if total < _HOPELESS else None

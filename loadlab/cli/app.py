@@ -15,6 +15,7 @@ from loadlab.cli import (
     db,
     doctor,
     export,
+    gate,
     gpu,
     hardware,
     prices,
@@ -60,6 +61,7 @@ app.command("serve")(serve.serve)
 app.add_typer(hardware.app, name="hardware")
 app.command("techniques")(techniques.techniques)
 app.command("dash")(dash.dash)
+app.add_typer(gate.app, name="gate")
 app.add_typer(gpu.app, name="gpu")
 app.add_typer(prices.app, name="prices")
 app.add_typer(cost.app, name="cost")

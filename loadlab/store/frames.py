@@ -91,6 +91,24 @@ def calibration(connection: sa.Connection, load_host: Mapping[str, Any]) -> pd.D
     return found.drop_duplicates(load).sort_values(load, ignore_index=True)
 
 
+def baselines(connection: sa.Connection) -> pd.DataFrame:
+    """The table `baseline`, of each name the newest set."""
+    table = schema.baseline
+    newest = sa.select(table.c.name, sa.func.max(table.c.set_at_ns).label("at")).group_by(table.c.name)
+    last = newest.subquery()
+    query = sa.select(table.c.name, table.c.set_at_ns, table.c.run_id, table.c.why).join(
+        last, (table.c.name == last.c.name) & (table.c.set_at_ns == last.c.at)
+    )
+    return frame(connection, query.order_by(table.c.name, table.c.id))
+
+
+def gates(connection: sa.Connection, limit: int | None) -> pd.DataFrame:
+    """The table `gate`, newest first."""
+    table = schema.gate
+    newest_first = table.c.judged_at_ns.desc(), table.c.id.desc()
+    return frame(connection, sa.select(table).order_by(*newest_first).limit(limit))
+
+
 def spent(connection: sa.Connection, since_ns: int) -> pd.DataFrame:
     """Sums of the requests of runs begun since then, by run, level, warm-up and outcome."""
     ok, run = _request.error_kind.is_(None).label("ok"), schema.run.c

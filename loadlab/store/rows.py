@@ -119,6 +119,17 @@ def repricing_row(run_id: str, price: Price | None, unpriced: str, terms: Terms)
     }
 
 
+def baseline_rows(name: str, run_ids: Sequence[str], why: str) -> list[dict[str, Any]]:
+    """The rows of a baseline that is set now."""
+    about = {"name": text(name, 200), "set_at_ns": time.time_ns(), "why": text(why, _DETAIL_LIMIT)}
+    return [{**about, "run_id": run_id} for run_id in run_ids]
+
+
+def gate_row(gate_id: str, outcome: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a gate judged now."""
+    return {"id": gate_id, "judged_at_ns": time.time_ns(), "outcome": outcome, "document": dict(document)}
+
+
 def calibration_row(
     run_id: str | None, environment: Mapping[str, Any], measured: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -150,6 +150,28 @@ repricing = sa.Table(
     sa.Column("terms", sa.JSON, nullable=False),
 )
 
+# What runs a gate compares with: the newest set of a name is in force, the older ones are its past.
+baseline = sa.Table(
+    "baseline",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("set_at_ns", Int, nullable=False),
+    sa.Column("run_id", sa.String(40), sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Index(None, "name", "set_at_ns"),
+)
+
+# Gates as they were judged; `document` is what --json printed.
+gate = sa.Table(
+    "gate",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("judged_at_ns", Int, nullable=False, index=True),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
 # What the client's own error was, on one load host under one load; errors are client minus server.
 calibration = sa.Table(
     "calibration",

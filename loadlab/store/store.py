@@ -120,6 +120,40 @@ class Store:
         with self._transaction() as connection:
             return frames.calibration(connection, rows.load_host(environment))
 
+    def set_baseline(self, name: str, run_ids: Sequence[str], why: str = "") -> None:
+        """Stores that these runs (full ids) are the baseline of that name from now on."""
+        batch = rows.baseline_rows(name, run_ids, why)
+        with self._transaction() as connection:
+            connection.execute(schema.baseline.insert(), batch)
+
+    def baseline(self, name: str) -> list[str]:
+        """The runs of the baseline in force. Raises NoDataError for a name that has none."""
+        known = self.baselines()
+        ids = [str(ref) for ref in known[known["name"] == name]["run_id"]]
+        if not ids:
+            named = ", ".join(sorted(set(known["name"]))) or "none"
+            raise NoDataError(
+                f"baseline '{name}' is not set in {shown(self._database.url)} (set: {named}); "
+                f"`loadlab gate baseline set {name} RUN` sets it."
+            )
+        return ids
+
+    def baselines(self) -> pd.DataFrame:
+        """Table `baseline`, of each name the set in force: name, set_at_ns, run_id, why."""
+        with self._transaction() as connection:
+            return frames.baselines(connection)
+
+    def add_gate(self, gate_id: str, outcome: str, document: Mapping[str, Any]) -> None:
+        """Stores a gate that was judged now."""
+        row = rows.gate_row(gate_id, outcome, document)
+        with self._transaction() as connection:
+            connection.execute(schema.gate.insert(), row)
+
+    def gates(self, limit: int | None = None) -> pd.DataFrame:
+        """Table `gate`, newest first."""
+        with self._transaction() as connection:
+            return frames.gates(connection, limit)
+
     def runs(self, limit: int | None = None) -> pd.DataFrame:
         """One row per run, newest first: table `run` less its documents; n_levels, n_requests, n_failed."""
         with self._transaction() as connection:

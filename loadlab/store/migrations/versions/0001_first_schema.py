@@ -171,3 +171,25 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_calibration_platform_loadlab"), "calibration", ["platform", "loadlab"], unique=False
     )
+    op.create_table(
+        "baseline",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("set_at_ns", Int, nullable=False),
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_baseline_run_id_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_baseline")),
+    )
+    op.create_index(op.f("ix_baseline_name_set_at_ns"), "baseline", ["name", "set_at_ns"], unique=False)
+    op.create_table(
+        "gate",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("judged_at_ns", Int, nullable=False),
+        sa.Column("outcome", sa.String(length=20), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gate")),
+    )
+    op.create_index(op.f("ix_gate_judged_at_ns"), "gate", ["judged_at_ns"], unique=False)
