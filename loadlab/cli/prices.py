@@ -171,7 +171,5 @@ def described(price: Price) -> str:
 
 def old(price: Price) -> str:
     """A warning where a price was true long ago."""
-    if not price.as_of:
-        return ""
     days = (datetime.now(UTC).date() - date.fromisoformat(price.as_of)).days
     return f"  [{days} days old: look it up again]" if days > OLD_DAYS else ""

@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -96,7 +97,7 @@ def _own(name: str, usd_per_hour: float) -> Price:
         name=name,
         kind="hour",
         source="given by the user",
-        as_of="",
+        as_of=datetime.now(UTC).date().isoformat(),
         assumption="for the whole deployment",
         usd_per_hour=usd_per_hour,
     )

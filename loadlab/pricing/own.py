@@ -1,12 +1,13 @@
 """Prices of the user's own: [prices.NAME] of loadlab.toml, and what `loadlab prices set` wrote beside it.
 
 A name has one table, or several ([[prices.NAME]]): the first is the price, each later one replaces its rates
-from `since` on or above `above_prompt_tokens`.
+from `since` on or above `above_prompt_tokens`. Of hourly prices the one in force when a run begins is taken.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -89,10 +90,10 @@ def _entry(name: str, given: Any, file: str) -> Entry:
     for number, table in enumerate(tables):
         more = f" number {number + 1}" if number else ""
         _check(f"{file}: [prices.{name}]{more}", table, first=number == 0)
-    first = tables[0]
-    hourly = "usd_per_hour" in first
-    if hourly and len(tables) > 1:
-        raise UsageError(f"{file}: [prices.{name}] is per hour and has {len(tables)} tables; give one.")
+    hourly = "usd_per_hour" in tables[0]
+    if any(("usd_per_hour" in table) != hourly for table in tables):
+        raise UsageError(f"{file}: [prices.{name}] is per hour in one table and by use in another; name two.")
+    first = _hourly_now(tables) if hourly else tables[0]
     words = (first.get("assumption", ""), first.get("terms", ""))
     price = Price(
         name=name,
@@ -101,7 +102,7 @@ def _entry(name: str, given: Any, file: str) -> Entry:
         as_of=str(first["as_of"]),
         assumption="; ".join(filter(None, words)),
         usd_per_hour=first.get("usd_per_hour"),
-        steps=tuple(_step(table) for table in tables[1:]),
+        steps=() if hourly else tuple(_step(table) for table in tables[1:]),
         **({} if hourly else _rates(first)),
     )
     hosts = first.get("hosts")
@@ -111,6 +112,15 @@ def _entry(name: str, given: Any, file: str) -> Entry:
         models=tuple(first.get("models", (name,))),
         hosts=None if hosts is None else tuple(hosts),
     )
+
+
+def _hourly_now(tables: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The table in force today: an hourly price is the one at which a run begins."""
+    now_ns = time.time_ns()
+    begun = [table for table in tables[1:] if instant(_iso(table["since"])) <= now_ns]
+    newest = max(begun, key=lambda table: instant(_iso(table["since"])), default={})
+    dated = {"as_of": _iso(newest["since"])[:10]} if newest else {}
+    return {**tables[0], **dated, **newest}
 
 
 def _rates(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +155,8 @@ def _check(where: str, table: Any, *, first: bool) -> None:
         raise UsageError(
             f'{where} has no date; add as_of = "2026-11-21", the day on which it was true by its source.'
         )
+    if "usd_per_hour" in table and "above_prompt_tokens" in table:
+        raise UsageError(f"{where} is per hour, where the length of a prompt changes nothing; say since.")
     if not first and not {"since", "above_prompt_tokens"} & set(table):
         raise UsageError(f"{where} must say from when (since) or above how many tokens it applies.")
 

@@ -113,6 +113,13 @@ def test_a_bad_price_leaves_the_file_alone(folder: Path, arguments: tuple[str, .
     assert (folder / FILE).read_text() == before
 
 
+def test_an_hourly_price_changes_by_the_same_command(folder: Path) -> None:
+    for flags in (("--hour", "2", "--as-of", "2026-01-01"), ("--hour", "1.5", "--since", "2026-06-01")):
+        done = prices("set", "box", *flags)
+        assert done.exit_code == 0, done.exception
+    assert done.stdout.startswith("box  $1.50/h (loadlab.prices.toml, 2026-06-01)")
+
+
 def test_a_price_of_loadlab_toml_is_changed_there(folder: Path) -> None:
     (folder / "loadlab.toml").write_text('[prices.mine]\nusd_per_hour = 1\nas_of = "2026-10-01"\n')
     assert "change it there" in refused("set", "mine", "--hour", "2")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +148,25 @@ NOW = {"as_of": "2026-10-01"}
         ({"usd_per_request": 1, "usd_per_1000_inferences": 1, **NOW}, "say the same"),
         ([{"usd_per_request": 1, **NOW}, {"usd_per_request": 2}], "number 2 must say from when"),
         ([{"usd_per_request": 1, **NOW}, {"usd_per_request": 2, "since": "soon"}], "since = 'soon'"),
-        ([{"usd_per_hour": 1, **NOW}, {"usd_per_hour": 2, "since": "2026-10-01"}], "give one"),
+        ([{"usd_per_hour": 1, **NOW}, {"usd_per_request": 2, "since": "2026-10-01"}], "per hour in one"),
+        ([{"usd_per_request": 1, **NOW}, {"usd_per_hour": 2, "since": "2026-10-01"}], "by use in another"),
+        ([{"usd_per_hour": 1, **NOW}, {"usd_per_hour": 2, "above_prompt_tokens": 9}], "length of a prompt"),
     ],
 )
 def test_a_bad_entry_names_itself_and_its_fault(entry: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         pricing.resolve("l4-hour", LOCAL, {"prices": {"mine": entry}})
     assert "[prices.mine]" in str(caught.value)
+
+
+def test_of_hourly_prices_the_one_in_force_today_is_taken_with_its_day() -> None:
+    first = {"usd_per_hour": 2.1, "terms": "reserved", "unit": "device", "as_of": "2026-01-01"}
+    later = [{"usd_per_hour": 9.0, "since": "2999-01-01"}, {"usd_per_hour": 1.5, "since": "2026-06-01"}]
+    config = {"prices": {"box": [first, {"usd_per_hour": 1.9, "since": "2026-03-01"}, *later]}}
+    price = resolved("2xbox", config=config)
+    assert (price.usd_per_hour, price.as_of, price.steps) == (3.0, "2026-06-01", ())
+    assert price.assumption == "reserved; 2 devices"
+
+
+def test_a_price_given_outright_is_of_today() -> None:
+    assert resolved("2.50/h").as_of == datetime.now(UTC).date().isoformat()
