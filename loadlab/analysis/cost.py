@@ -6,9 +6,9 @@ apart as `usd_at_least`. Denominators hold the tokens of successful requests; fa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ import pandas as pd
 from loadlab import pricing
 from loadlab.analysis.nouns import Stored
 from loadlab.analysis.percentiles import Sample
+from loadlab.analysis.repricing import priced
 from loadlab.analysis.samples import REQUEST_METRICS, column, flag, ok
 from loadlab.core.metrics import METRICS
 from loadlab.core.nouns import Price, Terms
@@ -28,7 +29,8 @@ _MONEY = (
     "usd_per_mtok_output_at_slo", "usd_per_mtok_input_list", "usd_per_mtok_input_effective", "wasted_usd",
     "warmup_usd",
 )  # fmt: skip
-KEYS = (*_MONEY, "energy_usd", "co2e_kg", "devices", "duty_cycle", "basis", "remarks")
+_ADDED = ("usd", "usd_with_idle_hours", "usd_at_least", "wasted_usd", "warmup_usd")
+KEYS = (*_MONEY, "usd_with_idle_hours", "energy_usd", "co2e_kg", "devices", "duty_cycle", "basis", "remarks")
 
 
 def level_cost(
@@ -50,25 +52,9 @@ def level_cost(
         found |= _routed(stored, every, window_s, seen, remarks)
     else:
         found |= _spent(stored.price, stored.unpriced, terms, every, window_s, seen)
-    found |= _per_mtok(found["usd"], found["duty_cycle"] or 1.0, terms, measured, remarks)
+    found |= _per_mtok(found["usd_with_idle_hours"], terms, measured, remarks)
     found |= _energy(terms, joule, remarks)
     return {**found, "remarks": remarks}
-
-
-def priced(requests: pd.DataFrame, price: Price | None, started_at_ns: int) -> pd.DataFrame:
-    """The requests with what each costs under another price; `started_at_ns` is the run's anchor in UTC.
-
-    Those that went to another route than the run's own target keep what they cost.
-    """
-    own = column(requests, "route") == 0
-    costs = np.where(own, np.nan, column(requests, "cost_nano_usd"))
-    if price is not None and price.kind == "token":
-        meter = pricing.Meter(price)
-        costs[own] = [
-            meter.billed_nano_usd(row, pricing.Use.of(row), started_at_ns + (row.sent_ns or row.planned_ns))
-            for row in _rows(requests[own])
-        ]
-    return requests.assign(cost_nano_usd=costs)
 
 
 def devices_at_work(readings: pd.DataFrame | None) -> int | None:
@@ -87,34 +73,6 @@ def met_slo(answered: pd.DataFrame, slo: Any) -> np.ndarray[tuple[int], np.dtype
         values = REQUEST_METRICS[name](answered)
         kept &= ~(values < limit) if METRICS[name].better == "higher" else ~(values > limit)
     return kept
-
-
-class _Row(NamedTuple):
-    """What a meter asks of a request, with plain numbers, unknown as None."""
-
-    error_kind: str | None
-    status: int | None
-    sent_ns: int | None
-    planned_ns: int
-    prompt_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    cache_write_tokens: int | None
-    audio_input_tokens: int | None
-    reasoning_tokens: int | None
-    audio_output_tokens: int | None
-    audio_s: float | None
-
-
-def _rows(requests: pd.DataFrame) -> Iterator[_Row]:
-    columns = [[_plain(name, cell) for cell in requests[name]] for name in _Row._fields]
-    return (_Row(*cells) for cells in zip(*columns, strict=True))
-
-
-def _plain(name: str, cell: Any) -> Any:
-    if pd.isna(cell):
-        return None
-    return cell if name == "error_kind" else float(cell) if name == "audio_s" else int(cell)
 
 
 def _spent(
@@ -138,25 +96,34 @@ def _routed(
     stored: Stored, every: pd.DataFrame, window_s: float | None, seen: int | None, remarks: list[str]
 ) -> dict[str, Any]:
     """The sum over the target and the routes, each at its own price; what each had is remarked."""
-    spec, parts = stored.spec, []
+    spec = stored.spec
     places = [(spec.endpoint.name, stored.price, stored.unpriced)]
     places += [(route.name, route.price, route.unpriced) for route in spec.routes]
+    # Several prices per device, and GPUs seen at work: whose they are is not known.
+    unclear = seen is not None and sum(_per_device(price) for _, price, _ in places) > 1
+    parts = []
     for at, (name, price, unpriced) in enumerate(places):
         own = every[column(every, "route") == at].assign(route=0)
-        part: dict[str, Any] = {"usd": None, "usd_at_least": None, "wasted_usd": None, "warmup_usd": None}
+        if price and unclear and _per_device(price):
+            unpriced = f"{price.name} does not say how many of the {seen} devices seen at work it is for"
+            price = None
+        part: dict[str, Any] = dict.fromkeys(_ADDED)
         part |= _spent(price, unpriced, spec.terms, own, window_s, seen)
+        if own.empty and (price is None or price.kind == "token"):
+            part |= dict.fromkeys(_ADDED, 0.0)
         parts.append(part)
-        share = f"{len(own):,} of {len(every):,} requests"
-        remarks.append(f"route {name}: {share}, {usd(part['usd']) if len(own) else 'no cost'}")
+        remarks.append(f"route {name}: {len(own):,} of {len(every):,} requests, {usd(part['usd'])}")
     known = [part["usd_at_least"] for part in parts if part["usd_at_least"] is not None]
     return {
-        "usd": _whole(part["usd"] for part in parts),
+        **{name: _whole(part[name] for part in parts) for name in _ADDED},
         "usd_at_least": sum(known) if known else None,
-        "wasted_usd": _whole(part["wasted_usd"] for part in parts),
-        "warmup_usd": _whole(part["warmup_usd"] for part in parts),
         "duty_cycle": next((part["duty_cycle"] for part in parts if "duty_cycle" in part), None),
         "basis": " + ".join(part["basis"] for part in parts),
     }
+
+
+def _per_device(price: Price | None) -> bool:
+    return price is not None and price.kind == "hour" and price.units is None
 
 
 def _whole(values: Iterable[float | None]) -> float | None:
@@ -176,8 +143,10 @@ def _by_use(price: Price, every: pd.DataFrame, measured: pd.DataFrame) -> dict[s
     basis = f"token price {price.name} {words.rates(price)} ({words.provenance(price)})"
     if missing:
         basis += f"; {missing} of {cost.size} requests without a known cost"
+    spent = _sum_usd(cost)
     return {
-        "usd": _sum_usd(cost),
+        "usd": spent,
+        "usd_with_idle_hours": spent,
         "usd_at_least": _sum_usd(cost[~np.isnan(cost)]),
         "wasted_usd": _sum_usd(cost[~ok(measured)], none_is_zero=True),
         "warmup_usd": _sum_usd(column(every[flag(every, "warmup")], "cost_nano_usd"), none_is_zero=True),
@@ -222,6 +191,7 @@ def _by_the_hour(
     spent = pricing.hours_usd(price, window_s, seen)
     return {
         "usd": spent,
+        "usd_with_idle_hours": None if spent is None else spent / terms.duty_cycle,
         "usd_at_least": spent,
         "wasted_usd": _wasted(spent, measured),
         "warmup_usd": pricing.hours_usd(price, _warmup_s(every, measured), seen),
@@ -237,7 +207,9 @@ def _wasted(spent: float | None, measured: pd.DataFrame) -> float | None:
     if not failed.any() or spent is None:
         return None if spent is None else 0.0
     made = float(np.nansum(output))
-    return spent * float(np.nansum(output[failed])) / made if made else spent
+    if not made:
+        return spent if failed.all() else None
+    return spent * float(np.nansum(output[failed])) / made
 
 
 def _warmup_s(every: pd.DataFrame, measured: pd.DataFrame) -> float | None:
@@ -261,12 +233,11 @@ def _hour_words(price: Price, terms: Terms, window_s: float | None, seen: int | 
 
 
 def _per_mtok(
-    spent: float | None, duty_cycle: float, terms: Terms, measured: pd.DataFrame, remarks: list[str]
+    paid: float | None, terms: Terms, measured: pd.DataFrame, remarks: list[str]
 ) -> dict[str, float | None]:
     """The same money over each denominator; hardware that is idle part of the time is paid for then too."""
-    paid = None if spent is None else spent / duty_cycle
     answered = measured[ok(measured)]
-    prompt, output = _total(answered, "prompt_tokens"), _total(answered, "output_tokens")
+    prompt, output = (_total(answered, name, remarks) for name in ("prompt_tokens", "output_tokens"))
     both = None if prompt is None or output is None else prompt + output
     weighted = pricing.weighted_tokens(prompt, output, terms.input_weight)
     return {
@@ -281,16 +252,28 @@ def _at_slo(paid: float | None, terms: Terms, answered: pd.DataFrame, remarks: l
     """All the money over the output tokens of the requests that kept the SLO."""
     if not terms.slo:
         return None
+    unknown = [name for name in terms.slo if np.isnan(REQUEST_METRICS[name](answered)).all()]
+    if len(answered) and unknown:
+        remarks.append(f"SLO: no answer has a {unknown[0]}, so what it costs at the SLO is not known")
+        return None
     good = answered[met_slo(answered, terms.slo)]
     limits = ", ".join(f"{name} ≤ {limit:g}" for name, limit in terms.slo.items())
     remarks.append(f"SLO {limits}: kept by {len(good):,} of {len(answered):,} answers")
-    return pricing.usd_per_mtok(paid, _total(good, "output_tokens"))
+    return pricing.usd_per_mtok(paid, _total(good, "output_tokens", []))
 
 
-def _total(answered: pd.DataFrame, name: str) -> float | None:
-    """The sum of what is known; None when nothing is."""
+def _total(answered: pd.DataFrame, name: str, remarks: list[str]) -> float | None:
+    """The sum; None as soon as one is not known, which is remarked unless none is."""
     values = column(answered, name)
-    return None if np.isnan(values).all() else float(np.nansum(values))
+    missing = int(np.isnan(values).sum())
+    if not missing:
+        return float(values.sum()) if len(values) else None
+    if missing < len(values):
+        words = name.replace("_", " ")
+        remarks.append(
+            f"{missing:,} of {len(values):,} answers did not report their {words}: no cost over them"
+        )
+    return None
 
 
 def _energy(terms: Terms, joule: float | None, remarks: list[str]) -> dict[str, float | None]:

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from loadlab import pricing
-from loadlab.analysis.cost import devices_at_work, priced
+from loadlab.analysis.cost import devices_at_work
 from loadlab.analysis.nouns import Stored
+from loadlab.analysis.repricing import priced
 from loadlab.analysis.samples import column
 from loadlab.core.errors import UnknownNameError
 from loadlab.core.money import Price
@@ -22,6 +23,7 @@ from loadlab.pricing.costs import NANO_PER_USD
 
 GROUPS = ("target", "model", "scenario", "label", "dialect", "url", "run")
 _KEYS = {"run": "id"}
+_PARTS = ("usd", "usd_with_idle_hours", "usd_at_least", "wasted_usd")
 SUMS = ("runs", "requests", "failed", "prompt_tokens", "output_tokens")
 MONEY = ("usd", "usd_at_least", "wasted_usd", "usd_per_mtok_output")
 
@@ -57,10 +59,10 @@ def costs(store: Any, by: Sequence[str], since_ns: int = 0) -> pd.DataFrame:
 
 def _run(store: Any, run: dict[Any, Any], used: pd.DataFrame, repriced: set[str]) -> dict[str, Any]:
     price = Price.from_dict(run["price"]) if isinstance(run["price"], dict) else None
-    if run["id"] in repriced:
-        newest = store.pricings(run["id"])[-1].price
-        if newest != price:
-            price, used = newest, _used_anew(store, run, newest)
+    rows = None
+    if run["id"] in repriced and (newest := store.pricings(run["id"])[-1].price) != price:
+        rows = priced(store.requests(run["id"]), newest, int(run["started_at_ns"]))
+        price, used = newest, _summed(rows)
     answered = used[used["ok"].astype(bool)]
     return {
         **{name: run[_KEYS.get(name, name)] for name in GROUPS},
@@ -68,19 +70,45 @@ def _run(store: Any, run: dict[Any, Any], used: pd.DataFrame, repriced: set[str]
         "failed": int(used["requests"].sum() - answered["requests"].sum()),
         "prompt_tokens": int(answered["prompt_tokens"].fillna(0).sum()),
         "output_tokens": int(answered["output_tokens"].fillna(0).sum()),
-        **(
-            _by_hours(store, run["id"], price, used)
-            if price and price.kind == "hour"
-            else _by_use(price, used)
-        ),
+        **_money(store, run["id"], price, used, rows),
     }
 
 
-def _used_anew(store: Any, run: dict[Any, Any], price: Price | None) -> pd.DataFrame:
-    """What `store.spent` gives, with the requests priced once more."""
-    rows = priced(store.requests(run["id"]), price, int(run["started_at_ns"]))
-    rows = rows.assign(ok=rows["error_kind"].isna(), run_id=run["id"])
-    grouped = rows.groupby(["run_id", "level", "warmup", "ok"], as_index=False)
+def _money(
+    store: Any, run_id: str, price: Price | None, used: pd.DataFrame, rows: pd.DataFrame | None
+) -> dict[str, Any]:
+    """What a run cost; `rows` are its requests where they were priced anew."""
+    hourly = price is not None and price.kind == "hour"
+    if not hourly and _known(used):
+        return _by_use(price, used)
+    if not store.run(run_id).spec.routes:
+        return _by_hours(store, run_id, price, used) if price and hourly else _by_use(price, used)
+    return _routed(store, run_id, price, store.requests(run_id) if rows is None else rows)
+
+
+def _routed(store: Any, run_id: str, price: Price | None, rows: pd.DataFrame) -> dict[str, Any]:
+    """The target and every route at its own price, as in the run's summary."""
+    prices = [price, *(route.price for route in store.run(run_id).spec.routes)]
+    # Several prices per device: whose the devices seen at work are is not known.
+    unclear = sum(one is not None and one.kind == "hour" and one.units is None for one in prices) > 1
+    every, parts = _summed(rows), []
+    for at, one in enumerate(prices):
+        own = rows[column(rows, "route") == at]
+        if one is None or one.kind == "token":
+            parts.append(_by_use(one, _summed(own)) if len(own) else dict.fromkeys(_PARTS, 0.0))
+        elif unclear and one.units is None and devices_at_work(store.readings(run_id)):
+            parts.append(dict.fromkeys(_PARTS))
+        else:
+            parts.append(_by_hours(store, run_id, one, every))
+    return {
+        **{name: _whole(part[name] for part in parts) for name in _PARTS},
+        "usd_at_least": _least(parts),
+    }
+
+
+def _summed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Requests added up as `store.spent` does."""
+    grouped = rows.assign(ok=rows["error_kind"].isna()).groupby(["level", "warmup", "ok"], as_index=False)
     return grouped.agg(
         requests=("seq", "size"),
         prompt_tokens=("prompt_tokens", "sum"),
@@ -94,11 +122,13 @@ def _used_anew(store: Any, run: dict[Any, Any], price: Price | None) -> pd.DataF
 
 def _by_use(price: Price | None, used: pd.DataFrame) -> dict[str, Any]:
     if price is None:
-        return {"usd": None, "usd_at_least": None, "wasted_usd": None}
+        return dict.fromkeys(_PARTS)
     failed = used[~used["ok"].astype(bool)]
     at_least = _nano(used) / NANO_PER_USD
+    spent = at_least if _known(used) else None
     return {
-        "usd": at_least if _known(used) else None,
+        "usd": spent,
+        "usd_with_idle_hours": spent,
         "usd_at_least": at_least,
         "wasted_usd": _nano(failed) / NANO_PER_USD if _known(failed) else None,
     }
@@ -114,22 +144,23 @@ def _known(used: pd.DataFrame) -> bool:
 
 def _by_hours(store: Any, run_id: str, price: Price, used: pd.DataFrame) -> dict[str, Any]:
     """Each level from its first request to its last, warm-up included; waste is not told apart."""
-    prices = [price, *(route.price for route in store.run(run_id).spec.routes)]
-    readings = store.readings(run_id) if any(one and one.units is None for one in prices) else None
-    spent = [_level_hours(one, readings, level) for one in prices for _, level in used.groupby("level")]
+    readings = store.readings(run_id) if price.units is None else None
+    spent = [_level_hours(price, readings, level) for _, level in used.groupby("level")]
     known = [usd for usd in spent if usd is not None]
     total = sum(known) if known else None
     failed = not used["ok"].astype(bool).all()
+    usd = total if len(known) == len(spent) else None
     return {
-        "usd": total if len(known) == len(spent) else None,
+        "usd": usd,
+        "usd_with_idle_hours": None if usd is None else usd / store.pricings(run_id)[-1].terms.duty_cycle,
         "usd_at_least": total,
         "wasted_usd": None if failed else 0.0,
     }
 
 
-def _level_hours(price: Price | None, readings: pd.DataFrame | None, level: pd.DataFrame) -> float | None:
+def _level_hours(price: Price, readings: pd.DataFrame | None, level: pd.DataFrame) -> float | None:
     ends = [int(end) for end in level["last_ns"] if not pd.isna(end)]
-    if price is None or not ends:
+    if not ends:
         return None
     start, end = int(level["first_ns"].min()), max(ends)
     seen = None
@@ -141,16 +172,20 @@ def _level_hours(price: Price | None, readings: pd.DataFrame | None, level: pd.D
 
 def _added(rows: list[dict[str, Any]]) -> dict[str, Any]:
     sums = {name: sum(row[name] for row in rows) for name in SUMS[1:]}
-    known = [row["usd_at_least"] for row in rows if row["usd_at_least"] is not None]
-    usd = _whole(row["usd"] for row in rows)
+    paid = _whole(row["usd_with_idle_hours"] for row in rows)
     return {
         "runs": len(rows),
         **sums,
-        "usd": usd,
-        "usd_at_least": sum(known) if known else None,
+        "usd": _whole(row["usd"] for row in rows),
+        "usd_at_least": _least(rows),
         "wasted_usd": _whole(row["wasted_usd"] for row in rows),
-        "usd_per_mtok_output": pricing.usd_per_mtok(usd, sums["output_tokens"]),
+        "usd_per_mtok_output": pricing.usd_per_mtok(paid, sums["output_tokens"]),
     }
+
+
+def _least(rows: list[dict[str, Any]]) -> float | None:
+    known = [row["usd_at_least"] for row in rows if row["usd_at_least"] is not None]
+    return sum(known) if known else None
 
 
 def _whole(values: Any) -> float | None:

@@ -38,8 +38,8 @@ class Side:
 
     @property
     def usd_per_request(self) -> float | None:
-        """All cost over successful requests."""
-        usd, n = self.level.cost["usd"], self.level.requests["ok"]
+        """All cost, idle hours of the hardware with it, over successful requests."""
+        usd, n = self.level.cost["usd_with_idle_hours"], self.level.requests["ok"]
         return usd / n if usd is not None and n else None
 
     @property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loadlab.analysis.mix import Side
+    from loadlab.core.money import Terms
     from loadlab.store import Store
     from loadlab.store.stored import Pricing
 
@@ -247,7 +248,20 @@ def _say_pricings(pricings: list[Pricing]) -> None:
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(one.priced_at_ns // NS_PER_S))
         force = "  ← in force" if place == len(pricings) - 1 else ""
         what = f"{one.price.name} {described(one.price)}" if one.price else one.unpriced
-        say(f"priced {when} UTC: {what}{force}")
+        say(f"priced {when} UTC: {what}{_terms(one.terms)}{force}")
+
+
+def _terms(terms: Terms) -> str:
+    """The terms that are not the usual ones, so that two pricings at one price can be told apart."""
+    from dataclasses import asdict
+
+    from loadlab.core.money import Terms
+
+    usual, limits = Terms(), (f"{name} ≤ {limit:g}" for name, limit in terms.slo.items())
+    numbers = [(name, value) for name, value in asdict(terms).items() if name != "slo"]
+    told = [f"{name} {value:g}" for name, value in numbers if value != getattr(usual, name)]
+    words = ", ".join([*told, *limits])
+    return f"; {words}" if words else ""
 
 
 def _mix_words(found: dict[str, Any]) -> str:
@@ -256,13 +270,19 @@ def _mix_words(found: dict[str, Any]) -> str:
         f"{_each(part['usd_per_mtok_output'])}/Mtok output"
         for part in found["parts"]
     ]
-    saved = "" if found["saved_share"] is None else f", {found['saved_share']:.0%} less than the first alone"
+    saved = _saved(found["saved_share"])
     each, per_mtok = _each(found["usd_per_request"]), _each(found["usd_per_mtok_output"])
     lines.append(f"mix: {each} a request, {per_mtok}/Mtok output{saved}")
     for name, stats in found["metrics"].items():
         if stats["p50"] is not None:
             lines.append(f"{name}: " + ", ".join(f"{at} {number(value)}" for at, value in stats.items()))
     return "\n".join([*lines, f"assumed: {found['assumption']}"])
+
+
+def _saved(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f", {abs(share):.0%} {'less' if share >= 0 else 'more'} than the first alone"
 
 
 def _each(value: float | None) -> str:

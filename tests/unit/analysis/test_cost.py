@@ -10,7 +10,9 @@ import handmade
 import pytest
 
 from loadlab.analysis import summarise
-from loadlab.analysis.cost import devices_at_work, level_cost, priced
+from loadlab.analysis.cost import devices_at_work, level_cost
+from loadlab.analysis.repricing import priced
+from loadlab.core import nouns
 from loadlab.core.nouns import Level, Price, PriceStep, Terms
 from loadlab.pricing import Meter, Use
 
@@ -26,9 +28,9 @@ API = price(input_usd_per_mtok=1.0, cached_input_usd_per_mtok=0.1, output_usd_pe
 
 def cost(*rows: dict[str, Any], terms: Terms | None = None, **given: Any) -> dict[str, Any]:
     """The cost of one level; `readings`, `joule` and the fields of a stored run may be given."""
-    readings, joule, run = given.pop("readings", None), given.pop("joule", None), given
-    stored = handmade.run(**run)
-    stored.spec = replace(stored.spec, terms=terms or Terms())
+    readings, joule, routes = (given.pop(name, None) for name in ("readings", "joule", "routes"))
+    stored = handmade.run(**given)
+    stored.spec = replace(stored.spec, terms=terms or Terms(), routes=routes or ())
     frame = priced(handmade.requests(*rows), stored.price, 0) if stored.price else handmade.requests(*rows)
     window_s = (frame["done_ns"].max() - frame["planned_ns"].min()) / 1e9
     return level_cost(stored, frame, readings, window_s, joule)
@@ -207,3 +209,58 @@ def test_a_closed_loop_at_its_cap_on_the_rate_is_noted() -> None:
         found = summarise(stored, handmade.levels(Level(0, users=8)), requests, handmade.gaps(requests))
         notes[cap] = [note for note in found.notes if "--max-rate" in note]
     assert notes == {10.0: ["held back to 10 requests per second by --max-rate: 8 users"], 50.0: []}
+
+
+def routed(*places: tuple[str, Price]) -> tuple[nouns.Route, ...]:
+    return tuple(nouns.Route(name, nouns.Endpoint("http://l/v1", "m", name=name), p) for name, p in places)
+
+
+BOX = price(kind="hour", usd_per_hour=36.0)
+SECOND = {"ttft": 0, "tokens": 2, "itl": 1000, "prompt_tokens": 1000, "output_tokens": 100}
+
+
+def test_a_duty_cycle_is_of_the_hours_in_a_mix_and_not_of_its_tokens() -> None:
+    rows = [handmade.request(0, **SECOND), handmade.request(0, seq=1, **SECOND) | {"route": 1}]
+    found = cost(*rows, price=API, routes=routed(("large", BOX)), terms=Terms(duty_cycle=0.5))
+    # 0.2 ct by use, and 1 s at 1 ct: 1.2 ct; at half the hours 0.2 + 2 = 2.2 ct for 200 tokens.
+    assert found["usd"] == pytest.approx(0.012)
+    assert found["usd_per_mtok_output"] == pytest.approx(0.022 / 200 * 1e6)
+
+
+def test_a_route_that_nobody_took_costs_nothing_by_use_and_its_hours_by_the_hour() -> None:
+    row = handmade.request(0, **SECOND)
+    by_use = cost(row, price=API, routes=routed(("large", API)))
+    assert (by_use["usd"], by_use["wasted_usd"]) == (pytest.approx(0.002), 0)
+    by_hour = cost(row, price=API, routes=routed(("large", BOX)))
+    assert by_hour["usd"] == pytest.approx(0.012)
+    assert by_hour["remarks"][1] == "route large: 0 of 1 requests, $0.0100"
+
+
+def test_whose_devices_were_seen_is_not_guessed() -> None:
+    device = replace(BOX, units=None)
+    seen = handmade.readings(busy("gpu0"), busy("gpu1"))
+    found = cost(handmade.request(0, **SECOND), price=device, routes=routed(("large", device)), readings=seen)
+    assert found["usd"] is None
+    assert "does not say how many of the 2 devices" in found["basis"]
+
+
+def test_an_slo_on_what_no_answer_has_is_no_price() -> None:
+    row = handmade.request(0, **SECOND) | {"first_token_ns": None}
+    found = cost(row, price=API, terms=Terms(slo={"ttft_ms": 1.0}))
+    assert found["usd_per_mtok_output_at_slo"] is None
+    assert found["remarks"] == ["SLO: no answer has a ttft_ms, so what it costs at the SLO is not known"]
+
+
+def test_hours_over_tokens_of_which_some_are_unknown_are_no_price() -> None:
+    rows = [handmade.request(0, **SECOND), handmade.request(0, seq=1, **{**SECOND, "output_tokens": None})]
+    found = cost(*rows, price=BOX)
+    assert found["usd"] == pytest.approx(0.01)
+    assert (found["usd_per_mtok_output"], found["usd_per_mtok_blended"]) == (None, None)
+    assert found["remarks"] == ["1 of 2 answers did not report their output tokens: no cost over them"]
+
+
+def test_waste_by_the_hour_without_any_tokens_is_unknown_unless_all_failed() -> None:
+    silent = {**SECOND, "output_tokens": None}
+    failed = handmade.request(0, seq=1, error_kind="stalled", **silent)
+    assert cost(handmade.request(0, **silent), failed, price=BOX)["wasted_usd"] is None
+    assert cost(failed, price=BOX)["wasted_usd"] == pytest.approx(0.01)

@@ -47,13 +47,14 @@ def put(
     results: list[nouns.Result],
     price: nouns.Price | None,
     days_ago: int = 0,
+    routes: tuple[nouns.Route, ...] = (),
 ) -> None:
     run = nouns.Run(
         id=name, scenario="chat", scenario_path="scenarios/chat.py",
         endpoint=nouns.Endpoint("http://h/v1", f"model-{name[0]}", name=f"target-{name[0]}"),
         levels=(nouns.Level(0, users=1, requests=4),), seed=1, timeout_s=60, clock_ns=100 * S,
         started_at_ns=NOW - days_ago * 86_400 * S - 60 * S, price=price,
-        unpriced="" if price else "unpriced: no price",
+        unpriced="" if price else "unpriced: no price", routes=routes,
     )  # fmt: skip
     database.begin_run(run)
     database.begin_level(name, run.levels[0], 100 * S)
@@ -241,3 +242,39 @@ def test_a_share_beyond_all_is_refused(url: str) -> None:
     assert "--share 1.5 cannot be" in str(failure)
     missing = cost(url, "mix", "small-1:7", "large-1").exception
     assert isinstance(missing, UnknownNameError)
+
+
+def test_idle_hours_are_paid_for_in_sums_and_mixes_as_in_the_summary(url: str) -> None:
+    cost(url, "reprice", "large-1", "--price", "36/h", "--duty-cycle", "0.5")
+    (level,) = document(url, "show", "large-1")["levels"]
+    # 36/h is 1 ct a second: 0.62 s are 0.62 ct, at half the hours 1.24 ct, for 400 tokens and 4 answers.
+    assert level["usd"] == pytest.approx(0.0062)
+    assert level["usd_per_mtok_output"] == pytest.approx(0.0124 / 400 * 1e6)
+    (row,) = (row for row in document(url, "--by", "run")["costs"] if row["run"] == "large-1")
+    assert (row["usd"], row["usd_per_mtok_output"]) == pytest.approx((0.0062, 31.0))
+    (part, _) = document(url, "mix", "large-1", "--share", "0.5")["mix"]["parts"]
+    assert part["usd_per_request"] == pytest.approx(0.0031)
+
+
+def test_two_pricings_at_one_price_are_told_apart_by_their_terms(url: str) -> None:
+    flags = ("--duty-cycle", "0.5", "--usd-per-kwh", "0.3", "--slo", "ttft_ms=400")
+    said = cost(url, "reprice", "large-1", "--price", "36/h", *flags).stderr
+    assert "duty_cycle 0.5, usd_per_kwh 0.3, ttft_ms ≤ 400  ← in force" in said
+
+
+def test_a_dearer_mix_is_more_and_not_less(url: str) -> None:
+    said = cost(url, "mix", "large-1", "small-1", "--share", "0.5").stdout
+    # 0.155 ct alone, 0.1775 ct mixed.
+    assert "15% more than the first alone" in said
+
+
+def test_a_router_costs_in_sums_what_its_summary_says(url: str, sqlite_url: str) -> None:
+    with closing(store.open(sqlite_url)) as database:
+        answers = [answer(0, 100, 2 * MS), answer(1, 100, 2 * MS), answer(2, 100, None, route=1)]
+        routes = (nouns.Route("large", nouns.Endpoint("http://l/v1", "model-l", name="l"), HOUR, ""),)
+        put(database, "router-1", answers, CHEAP, routes=routes)
+    (row,) = (row for row in document(url, "--by", "run")["costs"] if row["run"] == "router-1")
+    (level,) = document(url, "show", "router-1")["levels"]
+    # Two answers at 0.2 ct, and 0.32 s of a box at 1 ct a second.
+    assert row["usd"] == level["usd"] == pytest.approx(0.004 + 0.0032)
+    assert row["wasted_usd"] == 0
