@@ -216,7 +216,7 @@ def routed(*places: tuple[str, Price]) -> tuple[nouns.Route, ...]:
 
 
 BOX = price(kind="hour", usd_per_hour=36.0)
-SECOND = {"ttft": 0, "tokens": 2, "itl": 1000, "prompt_tokens": 1000, "output_tokens": 100}
+SECOND: dict[str, Any] = {"ttft": 0, "tokens": 2, "itl": 1000, "prompt_tokens": 1000, "output_tokens": 100}
 
 
 def test_a_duty_cycle_is_of_the_hours_in_a_mix_and_not_of_its_tokens() -> None:
@@ -260,7 +260,7 @@ def test_hours_over_tokens_of_which_some_are_unknown_are_no_price() -> None:
 
 
 def test_waste_by_the_hour_without_any_tokens_is_unknown_unless_all_failed() -> None:
-    silent = {**SECOND, "output_tokens": None}
+    silent: dict[str, Any] = {**SECOND, "output_tokens": None}
     failed = handmade.request(0, seq=1, error_kind="stalled", **silent)
     assert cost(handmade.request(0, **silent), failed, price=BOX)["wasted_usd"] is None
     assert cost(failed, price=BOX)["wasted_usd"] == pytest.approx(0.01)
