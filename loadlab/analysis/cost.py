@@ -58,12 +58,16 @@ def level_cost(
 
 
 def devices_at_work(readings: pd.DataFrame | None) -> int | None:
-    """How many GPUs were busy at any time, of those that NVML showed; None when none was."""
+    """How many GPUs were busy at any time, of those that NVML showed; None when none was.
+
+    A GPU that tells no utilisation (in MIG mode) counts: it is paid for, and nothing says that it idled.
+    """
     if readings is None or readings.empty:
         return None
-    shown = (readings["source"] == "nvml") & (readings["metric"] == "utilisation_percent")
-    busy = readings[shown & (readings["value"] > 0)]
-    return int(busy["device"].nunique()) or None
+    gpus = readings[(readings["source"] == "nvml") & ~readings["device"].str.contains(".mig", regex=False)]
+    told = gpus[gpus["metric"] == "utilisation_percent"]
+    silent = set(gpus["device"]) - set(told["device"])
+    return len(silent | set(told[told["value"] > 0]["device"])) or None
 
 
 def met_slo(answered: pd.DataFrame, slo: Any) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -26,7 +26,7 @@ from loadlab.core.nouns import Endpoint, Price
 from loadlab.pricing import own, vendors
 from loadlab.pricing.own import Entry
 
-_NUMBER = r"\d+(?:\.\d+)?"
+_NUMBER = r"-?\d+(?:\.\d+)?"
 _OWN = re.compile(rf"\$?({_NUMBER})/h|usd-per-hour:({_NUMBER})")
 _MULTIPLE = re.compile(r"(\d+)x(.+)")
 
@@ -91,8 +91,8 @@ def _vendors(name: str, entries: Mapping[str, Entry]) -> Price:
 
 
 def _own(name: str, usd_per_hour: float) -> Price:
-    if usd_per_hour == 0:
-        raise UsageError(f"price '{name}' is zero; leave --price away when the price is not known.")
+    if usd_per_hour <= 0:
+        raise UsageError(f"price '{name}' is not positive; leave --price away when the price is not known.")
     return Price(
         name=name,
         kind="hour",

@@ -40,6 +40,11 @@ def busy(device: str, value: float = 90.0) -> dict[str, Any]:
     return handmade.reading(NVML[1], value, device=device, source=NVML[0])
 
 
+def sliced(device: str) -> dict[str, Any]:
+    """A GPU in MIG mode, or a slice of it: its memory is told, its utilisation is not."""
+    return handmade.reading("memory_used_bytes", 1e9, device=device, source="nvml")
+
+
 def test_an_h100_at_4_29_making_2500_tokens_a_second() -> None:
     # 60 s at 2,500 tok/s = 150,000 tokens for 4.29 / 60 = 7.15 ct: 47.7 ct a million.
     h100 = price(kind="hour", usd_per_hour=4.29)
@@ -67,6 +72,7 @@ def test_a_duty_cycle_pays_for_the_idle_hours_too() -> None:
         ((busy("gpu0"), busy("gpu1"), busy("gpu2", 0.0)), 2, "× 2 devices seen at work"),
         ((busy("gpu0", 0.0),), 1, "× 1 device (assumed: none seen at work)"),
         ((), 1, "× 1 device (assumed: none seen at work)"),
+        ((busy("gpu0"), sliced("gpu1"), sliced("gpu1.mig0")), 2, "× 2 devices seen at work"),
     ],
 )
 def test_devices_are_counted_where_they_were_not_stated(readings: Any, devices: int, words: str) -> None:

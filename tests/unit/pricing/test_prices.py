@@ -64,7 +64,7 @@ def test_a_price_may_be_given_outright(text: str) -> None:
     assert (price.kind, price.usd_per_hour, price.source) == ("hour", 2.5, "given by the user")
 
 
-@pytest.mark.parametrize("text", ["0/h", "usd-per-hour:0", "0xh100-hour"])
+@pytest.mark.parametrize("text", ["0/h", "-1/h", "usd-per-hour:0", "0xh100-hour"])
 def test_a_price_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="price '"):
         pricing.resolve(text, LOCAL, {})
