@@ -70,7 +70,7 @@ def test_a_price_that_makes_no_sense_is_refused(text: str) -> None:
         pricing.resolve(text, LOCAL, {})
 
 
-@pytest.mark.parametrize("text", ["-1/h", "h10-hour", "nan/h", "2.50", "8xh10-hour"])
+@pytest.mark.parametrize("text", ["h10-hour", "nan/h", "2.50", "8xh10-hour"])
 def test_an_unknown_name_shows_the_known_ones(text: str) -> None:
     with pytest.raises(UnknownNameError, match="h100-hour"):
         pricing.resolve(text, LOCAL, {})
