@@ -165,8 +165,8 @@ def _sound(gate: Gate) -> Gate:
         raise UsageError(f"{_WHERE} base and base_command exclude each other: each says what the base is.")
     if gate.target and gate.candidate_command:
         raise UsageError(f"{_WHERE} target and candidate_command exclude each other.")
-    if bool(gate.base_command) != bool(gate.candidate_command) and not gate.target:
-        raise UsageError(f"{_WHERE} base_command and candidate_command go together.")
+    if gate.base_command and not (gate.candidate_command or gate.target):
+        raise UsageError(f"{_WHERE} base_command needs a candidate_command or a target beside it.")
     if gate.paired and gate.baseline:
         raise UsageError(f"{_WHERE} baseline goes without base: stored runs, or pairs measured now.")
     if gate.users and gate.rate:

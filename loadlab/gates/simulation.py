@@ -33,23 +33,28 @@ def rates(
     requests: int,
     seed: int,
     quantiles: Sequence[float] = QUANTILES,
+    regressed: int = len(QUANTILES),
 ) -> Mapping[Outcome, float]:
-    """How often a gate of three metrics ends how, when each is worse by `regression` in truth."""
+    """How often a gate of three metrics ends how, when the first `regressed` are worse in truth."""
     rng = np.random.default_rng(seed)
-    counts = Counter(gate(rng, noise, regression, pairs, requests, quantiles) for _ in range(trials))
+    truth = [regression if at < regressed else 0.0 for at in range(len(quantiles))]
+    counts = Counter(gate(rng, noise, truth, pairs, requests, quantiles) for _ in range(trials))
     return {outcome: counts[outcome] / trials for outcome in OUTCOMES}
 
 
 def gate(
     rng: np.random.Generator,
     noise: str,
-    regression: float,
+    truth: Sequence[float],
     pairs: int,
     requests: int,
     quantiles: Sequence[float],
 ) -> Outcome:
     """One gate, judged as a measured one: Holm over its metrics, FAIL before INCONCLUSIVE before PASS."""
-    logs = [_pairs(rng, noise, regression, pairs, requests, p) for p in quantiles]
+    logs = [
+        _pairs(rng, noise, regression, pairs, requests, p)
+        for regression, p in zip(truth, quantiles, strict=True)
+    ]
     found = [known for each in logs if (known := evidence.of_pairs(each))]
     worse = holm([known.above(math.log1p(TOLERANCE)) for known in found], LOOKS[0])
     outcomes = {

@@ -87,7 +87,7 @@ SLIPS = {
     "duration": ('[gate]\nslo = ["chat"]\nduration = "soon"', "duration 'soon'"),
     "both loads": ('[gate]\nslo = ["chat"]\nusers = 1\nrate = 2.0', "exclude each other"),
     "both bases": ('[gate]\nslo = ["chat"]\nbase = "a"\nbase_command = "b"', "exclude each other"),
-    "half a pair": ('[gate]\nslo = ["chat"]\nbase_command = "b {port}"', "go together"),
+    "half a pair": ('[gate]\nslo = ["chat"]\nbase_command = "b {port}"', "needs a candidate_command"),
     "extend": ('[gate]\nslo = ["chat"]\non_inconclusive = "extend:9"', "extend:1 or extend:2"),
     "no list": ('[gate]\nslo = "chat"', "slo must be a list"),
     "own preset": ('[gate]\nslo = ["x"]\n[slos.x]\nttft = 3', "did you mean 'ttft_ms'"),
