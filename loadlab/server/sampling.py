@@ -25,6 +25,7 @@ WISH = np.dtype(
 Wishes = NDArray[np.void]
 Ints = NDArray[np.int64]
 _CANDIDATES = 256
+_MANY = 2**31 - 1  # as large as a field of WISH can be, and larger than any vocabulary or answer
 _TINY = 1e-9  # so that the most likely token is always kept
 
 
@@ -32,7 +33,8 @@ def wish(sampling: Sampling) -> tuple[float, float, int, int, int, int]:
     """A request's sampling as a row of WISH; logprobs -1 means not asked."""
     asked = -1 if sampling.logprobs is None else sampling.logprobs
     seed = sampling.seed & 0xFFFF_FFFF_FFFF_FFFF
-    return (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_tokens, asked, seed)
+    top_k, min_tokens = min(sampling.top_k, _MANY), min(sampling.min_tokens, _MANY)
+    return (sampling.temperature, sampling.top_p, top_k, min_tokens, asked, seed)
 
 
 def plain(wishes: Wishes, index: Ints) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,15 @@ def test_neighbours_do_not_change_a_draw() -> None:
     together = chosen(logits.clone(), kinds)
     alone = [chosen(logits[i : i + 1].clone(), [kind])[0] for i, kind in enumerate(kinds)]
     assert [choice.token for choice in together] == [choice.token for choice in alone]
+
+
+def test_a_number_that_no_field_can_hold_is_one_without_effect() -> None:
+    """One such request must not end the engine, and with it everybody's."""
+    logits = torch.randn(1, 1000, generator=torch.Generator().manual_seed(0))
+    usual = Sampling(temperature=1.0, seed=1, min_tokens=100, top_k=1000)
+    assert chosen(logits.clone(), [replace(usual, top_k=10**12, min_tokens=10**12)]) == chosen(
+        logits, [usual]
+    )
 
 
 def test_luck_is_spread_evenly_and_depends_on_seed_and_index() -> None:
