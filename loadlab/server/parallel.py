@@ -37,6 +37,11 @@ class ParallelEngine:
         """What every member can hold."""
         return min(member.context for member in self._members)
 
+    @property
+    def places(self) -> int:
+        """Those of the members that can answer; settings tell of one member's."""
+        return sum(member.places for member in self._members if not member.trouble())
+
     async def start(self) -> None:
         await asyncio.gather(*(member.start() for member in self._members))
 

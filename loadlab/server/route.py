@@ -31,8 +31,7 @@ class Lane:
 
     def waiting(self) -> int:
         """How many requests have no place; those of a step that has not begun yet do not count as waiting."""
-        load, places = self.engine.load(), self.engine.settings().get("max_num_seqs")
-        return max(load.waiting, self.under_way() - places["value"] if places else 0)
+        return max(self.engine.load().waiting, self.under_way() - self.engine.places)
 
 
 class Router:

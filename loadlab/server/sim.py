@@ -63,12 +63,8 @@ class SimEngine:
     ) -> None:
         self.model, self.context = model, context
         self.ledger = Ledger()
-        self._timing, self._seed, self._fail_rate, self._places = (
-            timing or Timing(),
-            seed,
-            fail_rate,
-            max_num_seqs,
-        )
+        self._timing, self._seed, self._fail_rate = timing or Timing(), seed, fail_rate
+        self.places = max_num_seqs
         self._seen: Counter[int] = Counter()
         self._order = count()
         self._streams: dict[str, _Stream] = {}
@@ -107,7 +103,7 @@ class SimEngine:
         ttft_ns, gap_ns = self._timing.ttft.draws(chance)(), self._timing.itl.draws(chance)
         stream = _Stream(job, sink, ttft_ns, gap_ns, length, finish, entry)
         self._streams[job.id] = stream
-        if self._running() <= self._places:
+        if self._running() <= self.places:
             self._admit(stream, job.arrival_ns)
         else:
             self._waiting.append(stream)
@@ -118,7 +114,7 @@ class SimEngine:
             self._end(stream)
 
     def load(self) -> Load:
-        return Load(self._running(), len(self._waiting), min(1.0, self._running() / self._places))
+        return Load(self._running(), len(self._waiting), min(1.0, self._running() / self.places))
 
     def trouble(self) -> str | None:
         return None
@@ -178,5 +174,5 @@ class SimEngine:
         del self._streams[stream.job.id]
         if not stream.sent and stream in self._waiting:
             self._waiting.remove(stream)
-        while self._waiting and self._running() < self._places:
+        while self._waiting and self._running() < self.places:
             self._admit(self._waiting.popleft(), now_ns())

@@ -73,7 +73,7 @@ class Simulation:
             "cuda_graphs": deployment.hardware.graphs and deployment.hardware.device.graphs,
             "tensor_parallel": deployment.hardware.tensor_parallel,
         }
-        self._places = deployment.switches.max_num_seqs
+        self._most_places = deployment.switches.max_num_seqs
         proposers = {"ngram": SimProposer(deployment.acceptance, seed)}
         self._scheduler = Scheduler(pool, deployment.switches, end=_NEVER, proposers=proposers)
         roofline = Roofline(deployment.hardware)
@@ -107,6 +107,11 @@ class Simulation:
         load = self._scheduler.load()
         return replace(load, waiting=load.waiting + len(self._inbox))
 
+    @property
+    def places(self) -> int:
+        """How many requests run at once."""
+        return self._switches.max_num_seqs
+
     def settings(self) -> dict[str, Any]:
         """See `job.Engine.settings`."""
         return self._switches.document(self._fixed)
@@ -116,8 +121,8 @@ class Simulation:
         switches = self._switches.changed(changes, self._fixed)
         if switches.speculate == "draft":
             raise EngineError("speculate: a simulation has no draft model; use ngram or off.", 400)
-        if switches.max_num_seqs > self._places:
-            raise EngineError(f"max_num_seqs cannot exceed the {self._places} it was started with.", 400)
+        if switches.max_num_seqs > self._most_places:
+            raise EngineError(f"max_num_seqs cannot exceed the {self._most_places} it was started with.", 400)
         self._switches = switches
         if self.end_ns is None:
             self._scheduler.switch(switches)

@@ -50,6 +50,11 @@ class StepEngine:
         self._streams: dict[str, _Stream] = {}
         self._alarm: Alarm | None = None
 
+    @property
+    def places(self) -> int:
+        """See `job.Engine`."""
+        return self._simulation.places
+
     async def start(self) -> None:
         self._alarm = alarm(self._tick)
 

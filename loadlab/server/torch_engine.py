@@ -55,6 +55,11 @@ class TorchEngine:
         """Jobs taken and not ended."""
         return len(self._open)
 
+    @property
+    def places(self) -> int:
+        """See `job.Engine`."""
+        return self._switches.max_num_seqs
+
     async def start(self) -> None:
         print(f"starting the torch engine with {self.model}", file=sys.stderr, flush=True)
         await self._connect()
