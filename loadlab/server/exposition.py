@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from loadlab.server import metrics
 from loadlab.server.board import Board
-from loadlab.server.job import Load
+from loadlab.server.job import STEP_BOUNDS, Load
 from loadlab.server.metrics import FINISHES, HISTOGRAMS, WIDTH, Tally
 
 Settings = Mapping[str, Mapping[str, Any]]  # as `job.Engine.settings` gives them
@@ -174,11 +175,12 @@ def _histograms(models: Sequence[_Page]) -> Iterator[Any]:
 
 
 def _iterations(models: Sequence[_Page]) -> Any:
-    """Tokens per step of the engine. It counts steps and tokens, not steps by size: there is one bucket."""
     name, about = "vllm:iteration_tokens_total", "Tokens computed per step of the engine."
     family = HistogramMetricFamily(name, about, labels=_LABELS)
     for model in models:
         counts = model.load.counts
         tokens = counts.prompt_tokens_computed + counts.generated
-        family.add_metric(model.labels, buckets=[("+Inf", counts.steps)], sum_value=tokens)
+        seen = accumulate(counts.steps_by_tokens or (0,) * (len(STEP_BOUNDS) + 1))
+        buckets = list(zip((*map(str, map(float, STEP_BOUNDS)), "+Inf"), seen, strict=True))
+        family.add_metric(model.labels, buckets=buckets, sum_value=tokens)
     return family

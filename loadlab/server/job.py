@@ -14,6 +14,7 @@ from loadlab.core.errors import LoadlabError
 
 Finish = Literal["stop", "length", "abort", "error"]
 Turn = tuple[str, str]  # (role, text)
+STEP_BOUNDS = tuple(2**power for power in range(15))
 
 
 class Choice(NamedTuple):
@@ -70,6 +71,8 @@ class Counts:
 
     `prefix_queries` and `prefix_hits` are tokens; `accepted_per_position[i]` is how often the draft token at
     position i was accepted; `prompt_tokens_computed` leaves out those found in the prefix cache.
+    `steps_by_tokens[i]` is how many steps had at most `STEP_BOUNDS[i]` tokens, computed or chosen, and more
+    than the bound before; its last has those beyond all.
     """
 
     prefix_queries: int = 0
@@ -83,6 +86,7 @@ class Counts:
     generated: int = 0
     steps: int = 0
     restarts: int = 0
+    steps_by_tokens: tuple[int, ...] = ()
 
     def __add__(self, other: Counts) -> Counts:
         """Both together."""
@@ -145,6 +149,10 @@ class Engine(Protocol):
     @property
     def context(self) -> int:
         """How many tokens a prompt and its answer may have together."""
+
+    @property
+    def places(self) -> int:
+        """How many jobs run at once; the others wait."""
 
     async def start(self) -> None:
         """Makes the engine ready to take jobs. Raises LoadlabError when it cannot be."""

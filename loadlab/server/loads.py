@@ -11,11 +11,12 @@ from dataclasses import fields
 from typing import Any
 
 from loadlab.server.board import Board, Cells
-from loadlab.server.job import Counts, Engine, Load
+from loadlab.server.job import STEP_BOUNDS, Counts, Engine, Load
 
 _POSITIONS = 16  # of a draft; deeper ones are not told of
-_NAMES = tuple(field.name for field in fields(Counts) if field.name != "accepted_per_position")
-WIDTH = 3 + len(_NAMES) + _POSITIONS
+_BUCKETS = len(STEP_BOUNDS) + 1
+_NAMES = tuple(field.name for field in fields(Counts) if field.type == "int")
+WIDTH = 3 + len(_NAMES) + _BUCKETS + _POSITIONS
 _NOTED_EVERY_S = 0.05
 
 
@@ -28,6 +29,7 @@ def note(load: Load, cells: Cells) -> None:
         load.waiting,
         load.kv_usage,
         *(getattr(counts, name) for name in _NAMES),
+        *(counts.steps_by_tokens or (0,) * _BUCKETS),
         *places,
     )
     for at, value in enumerate(numbers):
@@ -38,11 +40,16 @@ def read(cells: Cells) -> Load:
     """The load that was written down."""
     running, waiting, kv_usage, *rest = cells
     numbers = [int(value) for value in rest]
-    places = tuple(numbers[len(_NAMES) :])
+    by_tokens, places = tuple(numbers[len(_NAMES) :][:_BUCKETS]), tuple(numbers[len(_NAMES) + _BUCKETS :])
     while places and not places[-1]:
         places = places[:-1]
     named: dict[str, Any] = dict(zip(_NAMES, numbers, strict=False))
-    return Load(int(running), int(waiting), kv_usage, Counts(**named, accepted_per_position=places))
+    return Load(
+        int(running),
+        int(waiting),
+        kv_usage,
+        Counts(**named, accepted_per_position=places, steps_by_tokens=by_tokens),
+    )
 
 
 def newest(board: Board, model: int, own: Callable[[], Load]) -> Load:

@@ -105,11 +105,12 @@ class Scheduler:
     def advance(self, plan: list[Chunk], choices: list[list[Choice]]) -> list[Output]:
         """Takes in what a step computed."""
         outputs: list[Output] = []
+        prompts = 0
         block, caching = self._pool.block, self._pool.caching
         for chunk, chosen in zip(plan, choices, strict=True):
             sequence = chunk.sequence
             if chunk.start < sequence.prompt:
-                self._tally.prompt_tokens_computed += min(chunk.count, sequence.prompt - chunk.start)
+                prompts += min(chunk.count, sequence.prompt - chunk.start)
             sequence.computed = chunk.start + chunk.count
             if chosen:
                 if chunk.draft:
@@ -118,10 +119,10 @@ class Scheduler:
             if caching and sequence.computed >= (sequence.kept + 1) * block:
                 self._pool.keep(sequence)
         for output in outputs:
-            self._tally.generated += len(output.choices)
             if output.finish:
                 del self._known[output.sequence.id]
                 self._leave(output.sequence)
+        self._tally.stepped(prompts, sum(len(output.choices) for output in outputs))
         return outputs
 
     def _open_gate(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from loadlab.server.job import Counts
+from loadlab.server.job import STEP_BOUNDS, Counts
 
 
 @dataclass(slots=True)
@@ -20,6 +21,13 @@ class Tally:
     prompt_tokens_computed: int = 0
     generated: int = 0
     steps: int = 0
+    steps_by_tokens: list[int] = field(default_factory=lambda: [0] * (len(STEP_BOUNDS) + 1))
+
+    def stepped(self, prompt_tokens: int, generated: int) -> None:
+        """A step ended that computed and chose so many tokens."""
+        self.prompt_tokens_computed += prompt_tokens
+        self.generated += generated
+        self.steps_by_tokens[bisect_left(STEP_BOUNDS, prompt_tokens + generated)] += 1
 
     def counts(self) -> Counts:
         """A copy for others."""
@@ -34,4 +42,5 @@ class Tally:
             self.prompt_tokens_computed,
             self.generated,
             self.steps,
+            steps_by_tokens=tuple(self.steps_by_tokens),
         )

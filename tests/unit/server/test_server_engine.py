@@ -106,8 +106,9 @@ def test_in_the_end_every_front_knows_that_nothing_runs(bench: Bench) -> None:
     bench.fronts[0].send(job("a"))
     assert bench.steps(0, idle)[-1].load.kv_usage == 0
     assert bench.steps(1, idle)[-1].load.counts == replace(
-        Counts(), prefix_queries=5, prompt_tokens_computed=5, generated=3, steps=3
-    )
+        Counts(), prefix_queries=5, prompt_tokens_computed=5, generated=3, steps=3,
+        steps_by_tokens=(2, 0, 0, 1, *[0] * 12),  # 5 + 1 tokens, then twice 1
+    )  # fmt: skip
 
 
 def test_choices_are_told_to_those_that_asked(bench: Bench) -> None:

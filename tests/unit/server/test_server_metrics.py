@@ -74,7 +74,9 @@ def test_what_was_spent_adds_up_to_the_whole() -> None:
 
 
 def test_the_page_carries_vllms_names_and_labels() -> None:
-    counts = Counts(prefix_hits=32, accepted_per_position=(5, 3))
+    counts = Counts(
+        prefix_hits=32, accepted_per_position=(5, 3), generated=9, steps_by_tokens=(2, 0, 0, 1, *[0] * 12)
+    )
     board = private(WIDTH)
     told = Told(
         "m",
@@ -102,6 +104,10 @@ def test_the_page_carries_vllms_names_and_labels() -> None:
         'vllm:request_prefill_time_seconds_count{engine="0",model_name="m"} 0.0',
         'vllm:e2e_request_latency_seconds_count{engine="0",model_name="m"} 0.0',
         'loadlab:setting{engine="0",model_name="m",name="prefix_cache",value="true"} 1.0',
+        'vllm:iteration_tokens_total_bucket{engine="0",le="4.0",model_name="m"} 2.0',
+        'vllm:iteration_tokens_total_bucket{engine="0",le="8.0",model_name="m"} 3.0',
+        'vllm:iteration_tokens_total_count{engine="0",model_name="m"} 3.0',
+        'vllm:iteration_tokens_total_sum{engine="0",model_name="m"} 9.0',
     ):
         assert line in lines
     (config,) = [line for line in lines if line.startswith("vllm:cache_config_info{")]
