@@ -1,8 +1,8 @@
 """Reads Llama-family models from local files: one GGUF file, or a Hugging Face folder with safetensors.
 
 In scope: what `model.py` computes, that is Llama and Mistral shapes without biases, experts or sliding
-windows; all else is refused by name. GGUF becomes bf16, safetensors stay as they are. Nothing is cached: the
-files are yours.
+windows; all else is refused by name. GGUF becomes bf16 or float32, safetensors stay as they are. Nothing is
+cached: the files are yours.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _FOLDER_PARTS = dict(
 )  # fmt: skip
 
 
-def from_gguf(path: Path) -> Weights:
-    """A model from a GGUF file. Raises LoadlabError when it is damaged or of another family."""
+def from_gguf(path: Path, number: torch.dtype = torch.bfloat16) -> Weights:
+    """A model from a GGUF file in the dtype `number`. LoadlabError: it is damaged or of another family."""
     gguf = Gguf.open(path)
     config = gguf_config(gguf, str(path))
     text = tokeniser_of(gguf.meta).to_str()
     _say_template(text, str(path))
-    return Weights(config, gguf_tensors(gguf, config), _kept_tokeniser(text))
+    return Weights(config, gguf_tensors(gguf, config, number), _kept_tokeniser(text))
 
 
 def from_folder(path: Path) -> Weights:
@@ -116,12 +116,12 @@ def gguf_config(gguf: Gguf, name: str = "the weights file") -> Config:
     )
 
 
-def gguf_tensors(gguf: Gguf, config: Config) -> dict[str, Tensor]:
-    """The tensors of `weights.shapes` in bf16, from a GGUF file."""
+def gguf_tensors(gguf: Gguf, config: Config, number: torch.dtype = torch.bfloat16) -> dict[str, Tensor]:
+    """The tensors of `weights.shapes` from a GGUF file, in the dtype `number`."""
     turned = {"attn_q": config.heads, "attn_k": config.kv_heads}
 
     def read(name: str) -> Tensor:
-        return torch.from_numpy(gguf.tensor(name)).to(torch.bfloat16)
+        return torch.from_numpy(gguf.tensor(name)).to(number)
 
     def part(layer: int, name: str) -> Tensor:
         tensor = read(f"blk.{layer}.{name}.weight")

@@ -28,7 +28,7 @@ def prepare(options: Options) -> tuple[Started, Scheduler, TorchRunner]:
     """A warm engine. Raises LoadlabError when it cannot be had as asked for."""
     torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
     device = device_for(options.device)
-    loaded = weights.load(options.model, options.seed)
+    loaded = _load(options.model, options)
     context = _context(options, loaded.config.context)
     model = _place(loaded, options, device, context, options.max_num_seqs)
     runner = _runner(model, options, options.max_num_seqs)
@@ -44,6 +44,10 @@ def prepare(options: Options) -> tuple[Started, Scheduler, TorchRunner]:
     size, path = loaded.config.vocabulary, loaded.tokeniser
     started = Started(describe(device), context, size, path, pool.total, pool.block, switches)
     return started, scheduler, runner
+
+
+def _load(model: str, options: Options) -> Weights:
+    return weights.load(model, options.seed, exact=options.dtype == "fp32")
 
 
 def _context(options: Options, own: int) -> int:
@@ -81,7 +85,7 @@ def _runner(model: Llama, options: Options, sequences: int) -> TorchRunner:
 
 def _draft(options: Options, target: Weights, device: str, context: int) -> DraftModel:
     assert options.draft_model
-    loaded = weights.load(options.draft_model, options.seed)
+    loaded = _load(options.draft_model, options)
     if _pieces(loaded) != _pieces(target):
         raise LoadlabError(
             f"--draft-model {options.draft_model} has other tokens than {options.model}: its guesses would "

@@ -77,8 +77,11 @@ class Weights:
 TINY = Config(2, 64, 4, 2, 16, 128, ByteTokeniser.vocabulary, 2048, 10_000.0, 1e-5, ByteTokeniser.end)
 
 
-def load(model: str, seed: int = 0) -> Weights:
-    """The weights of a bundled model, a GGUF file or a Hugging Face folder. Raises LoadlabError."""
+def load(model: str, seed: int = 0, *, exact: bool = False) -> Weights:
+    """The weights of a bundled model, a GGUF file or a Hugging Face folder. Raises LoadlabError.
+
+    A GGUF file becomes bf16, or with `exact` float32, which loses nothing of it.
+    """
     if model == "tiny":
         return tiny(seed)
     if model == "smollm2-135m":
@@ -86,9 +89,13 @@ def load(model: str, seed: int = 0) -> Weights:
     path = Path(model).expanduser()
     if not path.exists():
         raise UnknownNameError("model (or file, or folder)", model, BUNDLED)
+    import torch
+
     from loadlab.server.checkpoints import from_folder, from_gguf
 
-    return from_folder(path) if path.is_dir() else from_gguf(path)
+    if path.is_dir():
+        return from_folder(path)
+    return from_gguf(path, torch.float32 if exact else torch.bfloat16)
 
 
 def tiny(seed: int = 0) -> Weights:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,15 @@ def test_a_gguf_file_is_the_model_that_was_written(tiny: weights.Weights, tmp_pa
     words = tokeniser(read.tokeniser)
     assert words.encode("cab é") == [99, 255, 32, 195, 169]
     assert words.pieces[255:] == [b"ab", b""]
+
+
+def test_in_float32_a_gguf_file_is_not_rounded(tiny: weights.Weights, tmp_path: Path) -> None:
+    norm = torch.full((tiny.config.hidden,), 1.001)  # norms are float32 in such files, and this is no bf16
+    uneven = replace(tiny, tensors=tiny.tensors | {"norm": norm})
+    (tmp_path / "tiny.gguf").write_bytes(gguf_of(uneven))
+    read = weights.load(str(tmp_path / "tiny.gguf"), exact=True)
+    assert torch.equal(read.tensors["norm"], norm)
+    assert {tensor.dtype for tensor in read.tensors.values()} == {torch.float32}
 
 
 def test_a_folder_is_the_model_that_was_written(tiny: weights.Weights, tmp_path: Path) -> None:
