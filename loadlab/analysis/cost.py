@@ -29,6 +29,10 @@ _MONEY = (
     "usd_per_mtok_output_at_slo", "usd_per_mtok_input_list", "usd_per_mtok_input_effective", "wasted_usd",
     "warmup_usd",
 )  # fmt: skip
+_NO_PROMPT = (
+    "output_usd_per_mtok", "reasoning_usd_per_mtok", "audio_output_usd_per_mtok", "audio_usd_per_s",
+    "usd_per_request",
+)  # fmt: skip
 _ADDED = ("usd", "usd_with_idle_hours", "usd_at_least", "wasted_usd", "warmup_usd")
 KEYS = (*_MONEY, "usd_with_idle_hours", "energy_usd", "co2e_kg", "devices", "duty_cycle", "basis", "remarks")
 
@@ -51,7 +55,7 @@ def level_cost(
     if stored.spec.routes:
         found |= _routed(stored, every, window_s, seen, remarks)
     else:
-        found |= _spent(stored.price, stored.unpriced, terms, every, window_s, seen)
+        found |= _spent(stored.price, stored.unpriced, terms, every, window_s, seen, stored.started_at_ns)
     found |= _per_mtok(found["usd_with_idle_hours"], terms, measured, remarks)
     found |= _energy(terms, joule, remarks)
     return {**found, "remarks": remarks}
@@ -86,13 +90,14 @@ def _spent(
     every: pd.DataFrame,
     window_s: float | None,
     seen: int | None,
+    started_at_ns: int,
 ) -> dict[str, Any]:
-    """What the requests cost at one price."""
+    """What the requests cost at one price; `started_at_ns` is the run's anchor in UTC."""
     measured = every[~flag(every, "warmup")]
     if price is None:
         return {"basis": _unpriced(unpriced)}
     if price.kind == "token":
-        return _by_use(price, every, measured)
+        return _by_use(price, every, measured, started_at_ns)
     return _by_the_hour(price, terms, every, measured, window_s, seen)
 
 
@@ -112,7 +117,7 @@ def _routed(
             unpriced = f"{price.name} does not say how many of the {seen} devices seen at work it is for"
             price = None
         part: dict[str, Any] = dict.fromkeys(_ADDED)
-        part |= _spent(price, unpriced, spec.terms, own, window_s, seen)
+        part |= _spent(price, unpriced, spec.terms, own, window_s, seen, stored.started_at_ns)
         if own.empty and (price is None or price.kind == "token"):
             part |= dict.fromkeys(_ADDED, 0.0)
         parts.append(part)
@@ -141,7 +146,7 @@ def _unpriced(why: str) -> str:
     return why if why.startswith("unpriced") else f"unpriced: {why or 'no price was given'}"
 
 
-def _by_use(price: Price, every: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
+def _by_use(price: Price, every: pd.DataFrame, measured: pd.DataFrame, started_at_ns: int) -> dict[str, Any]:
     cost = column(measured, "cost_nano_usd")
     missing = int(np.isnan(cost).sum())
     basis = f"token price {price.name} {words.rates(price)} ({words.provenance(price)})"
@@ -154,7 +159,7 @@ def _by_use(price: Price, every: pd.DataFrame, measured: pd.DataFrame) -> dict[s
         "usd_at_least": _sum_usd(cost[~np.isnan(cost)]),
         "wasted_usd": _sum_usd(cost[~ok(measured)], none_is_zero=True),
         "warmup_usd": _sum_usd(column(every[flag(every, "warmup")], "cost_nano_usd"), none_is_zero=True),
-        **_cached(price, measured),
+        **_cached(price, measured, started_at_ns),
         "basis": basis,
     }
 
@@ -167,16 +172,23 @@ def _sum_usd(nano_usd: Sample, *, none_is_zero: bool = False) -> float | None:
     return sum(map(int, nano_usd)) / NANO_PER_USD
 
 
-def _cached(price: Price, measured: pd.DataFrame) -> dict[str, float | None]:
+def _of_prompts(price: Price) -> Price:
+    """The same price, of prompts alone, at any time and length."""
+    steps = tuple(
+        replace(step, rates={name: rate for name, rate in step.rates.items() if name not in _NO_PROMPT})
+        for step in price.steps
+    )
+    none: dict[str, Any] = dict.fromkeys(_NO_PROMPT)
+    return replace(price, **none, steps=steps)
+
+
+def _cached(price: Price, measured: pd.DataFrame, started_at_ns: int) -> dict[str, float | None]:
     """What a million prompt tokens cost after caching, beside the list price."""
     listed, known = price.input_usd_per_mtok, measured[column(measured, "prompt_tokens") > 0]
     if listed is None or price.cached_input_usd_per_mtok is None or known.empty:
         return {"usd_per_mtok_input_list": listed}
-    only_prompts = replace(
-        price, output_usd_per_mtok=None, reasoning_usd_per_mtok=None, usd_per_request=None,
-        audio_output_usd_per_mtok=None, audio_usd_per_s=None, steps=(),
-    )  # fmt: skip
-    spent = _sum_usd(column(priced(known, only_prompts, 0), "cost_nano_usd"))
+    alone = priced(known, _of_prompts(price), started_at_ns)
+    spent = _sum_usd(column(alone, "cost_nano_usd"))
     tokens = float(column(known, "prompt_tokens").sum())
     return {
         "usd_per_mtok_input_list": listed,

@@ -22,7 +22,8 @@ def rates(price: Price) -> str:
     found = [(f"/Mtok {of}", getattr(price, name)) for of, name in _PER_MTOK.items()]
     found += [(f"/{of}", getattr(price, name)) for of, name in _PER_OTHER.items()]
     words = [f"{usd(rate)}{of}" for of, rate in found if rate is not None]
-    steps = [f"{len(price.steps)} further rates by time or length"] if price.steps else []
+    more = len(price.steps)
+    steps = [f"{more} further rate{'s' * (more > 1)} by time or length"] if more else []
     return ", ".join([*words, *steps])
 
 

@@ -23,7 +23,8 @@ def price(**changes: Any) -> Price:
     return Price("p", changes.pop("kind", "token"), "a list", "2026-11-21", **changes)
 
 
-API = price(input_usd_per_mtok=1.0, cached_input_usd_per_mtok=0.1, output_usd_per_mtok=10.0)
+API_RATES = {"input_usd_per_mtok": 1.0, "cached_input_usd_per_mtok": 0.1, "output_usd_per_mtok": 10.0}
+API = price(**API_RATES)
 
 
 def cost(*rows: dict[str, Any], terms: Terms | None = None, **given: Any) -> dict[str, Any]:
@@ -99,6 +100,14 @@ def test_prompt_caching_shows_the_effective_price_beside_the_list_price() -> Non
     # 1,200 fresh at $1 and 800 cached at $0.10, over 2,000: 64 ct a million.
     assert found["usd_per_mtok_input_list"] == 1.0
     assert found["usd_per_mtok_input_effective"] == pytest.approx(0.64)
+
+
+def test_the_effective_price_of_prompts_knows_their_tiers() -> None:
+    dear = PriceStep({**API_RATES, "input_usd_per_mtok": 2.0}, above_prompt_tokens=1500)
+    tiered = replace(API, steps=(dear,))
+    rows = [handmade.request(0, prompt_tokens=tokens, cached_tokens=500) for tokens in (1000, 2000)]
+    # 500 × $1 + 500 × $0.1, and 1,500 × $2 + 500 × $0.1 in millionths: $3,600 over 3,000 tokens.
+    assert cost(*rows, price=tiered)["usd_per_mtok_input_effective"] == pytest.approx(3.6 / 3)
 
 
 def test_the_slo_keeps_all_the_money_and_only_some_of_the_tokens() -> None:
