@@ -9,6 +9,7 @@ import typer
 from loadlab import __version__
 from loadlab.cli import (
     calibrate,
+    chat,
     compare,
     cost,
     dash,
@@ -22,6 +23,7 @@ from loadlab.cli import (
     run,
     runs,
     serve,
+    targets,
     techniques,
     worker,
 )
@@ -54,6 +56,8 @@ def root(
 app.command("run")(run.run)
 app.command("sweep")(run.sweep)
 app.command("worker")(worker.worker)
+app.add_typer(targets.app, name="targets")
+app.command("chat")(chat.chat)
 app.add_typer(runs.app, name="runs")
 app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)

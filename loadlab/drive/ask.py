@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from loadlab.core.errors import TargetError
@@ -19,15 +20,32 @@ from loadlab.wire.trust import Trust
 TIMEOUT_S = 10.0
 
 
+About = Literal["reach", "key", "model", "request", "stream"]
+
+
 class Answer(NamedTuple):
-    """What came back: `kind` is its content type."""
+    """What came back: `kind` is its content type; names of `headers` are in small letters.
+
+    It was asked for at `sent_ns`, and its head was here at `answered_ns`, in ns UTC since 1970.
+    """
 
     status: int
     kind: str
     body: bytes
+    headers: Mapping[str, str] = {}
+    sent_ns: int = 0
+    answered_ns: int = 0
 
 
-class TimeoutTargetError(TargetError):
+class PreflightError(TargetError):
+    """What stands in the way of a first request; `about` says what is wrong with it."""
+
+    def __init__(self, about: About, words: str) -> None:
+        super().__init__(words)
+        self.about = about
+
+
+class TimeoutTargetError(PreflightError):
     """It is there, and did not answer in time."""
 
 
@@ -36,21 +54,29 @@ def ask(
 ) -> Answer:
     """What is answered, over the way and with the trust that the load will have.
 
-    Raises TargetError when nothing is, TimeoutTargetError when nothing was in time.
+    Raises PreflightError when nothing is, TimeoutTargetError when nothing was in time.
     """
     parts = urlsplit(url)
+    sent_ns = time.time_ns()
     try:
         with _opener(endpoint, url).open(
             urllib.request.Request(url, body, dict(headers), method=method), timeout=TIMEOUT_S
         ) as response:
-            return Answer(response.status, response.headers.get("Content-Type", ""), response.read(1 << 20))
+            return _answer(response.status, response, sent_ns)
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return Answer(refusal.code, refusal.headers.get("Content-Type", ""), refusal.read(1 << 20))
+            return _answer(refusal.code, refusal, sent_ns)
     except urllib.error.URLError as error:
         raise _failure(parts, error.reason) from error
     except (http.client.HTTPException, OSError) as error:
         raise _failure(parts, error) from error
+
+
+def _answer(status: int, response: Any, sent_ns: int) -> Answer:
+    answered_ns = time.time_ns()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    kind = headers.get("content-type", "")
+    return Answer(status, kind, response.read(1 << 20), headers, sent_ns, answered_ns)
 
 
 def _opener(endpoint: Endpoint, url: str) -> urllib.request.OpenerDirector:
@@ -63,9 +89,9 @@ def _opener(endpoint: Endpoint, url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*handlers)
 
 
-def _failure(parts: SplitResult, reason: object) -> TargetError:
-    kind = TimeoutTargetError if isinstance(reason, TimeoutError) else TargetError
-    return kind(_why(parts.netloc, parts.hostname or "", reason))
+def _failure(parts: SplitResult, reason: object) -> PreflightError:
+    kind = TimeoutTargetError if isinstance(reason, TimeoutError) else PreflightError
+    return kind("reach", _why(parts.netloc, parts.hostname or "", reason))
 
 
 def _why(place: str, host: str, reason: object) -> str:

@@ -38,6 +38,16 @@ class Lane(NamedTuple):
         client = Client(headers, tls=Trust.of(endpoint))
         return cls(endpoint, dialects.get(endpoint.dialect), client, signer_of(endpoint))
 
+    def carry_out(self, call: Call, exchange: Exchange, timeouts: Timeouts) -> None:
+        """Sends the call, signed already, and fills the exchange."""
+        if call.messages:
+            over = call.last
+            self.client.talk(
+                call, call.messages, exchange, timeouts, lambda message: any(m in message for m in over)
+            )
+        else:
+            self.client.send(call, exchange, timeouts)
+
 
 class Driver:
     """Sends requests for users and hands every exchange to `sink`, failed ones too."""
@@ -104,7 +114,7 @@ class Driver:
         exchange.route = route
         try:
             with self._place(exchange):
-                self._carry_out(lane.client, call, exchange)
+                lane.carry_out(call, exchange, self._timeouts)
         finally:
             self._end(exchange)
         return exchange
@@ -121,15 +131,6 @@ class Driver:
         """Closes every connection."""
         for lane in self._lanes:
             lane.client.close()
-
-    def _carry_out(self, client: Client, call: Call, exchange: Exchange) -> None:
-        if call.messages:
-            over = call.last
-            client.talk(
-                call, call.messages, exchange, self._timeouts, lambda message: any(m in message for m in over)
-            )
-        else:
-            client.send(call, exchange, self._timeouts)
 
     @contextmanager
     def _place(self, exchange: Exchange) -> Iterator[None]:

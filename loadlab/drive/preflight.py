@@ -11,21 +11,76 @@ import io
 import json
 import wave
 from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from loadlab import dialects
-from loadlab.core.errors import TargetError, UsageError
+from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Endpoint, Request
 from loadlab.dialects import Call
 from loadlab.dialects.calls import address
-from loadlab.drive.ask import Answer, TimeoutTargetError, ask
+from loadlab.drive.ask import Answer, PreflightError, TimeoutTargetError, ask
 from loadlab.wire.auth import signer_of
 
 _PROBE_TOKENS = 16  # OpenAI's responses take no smaller cap
 
 
+class Found(NamedTuple):
+    """What asking for the list of models told: the endpoint, its model filled in, and the answer."""
+
+    endpoint: Endpoint
+    listing: Answer
+    models: list[str]
+
+
 def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
     """The endpoint with its model filled in. Raises UsageError or TargetError, in one line what to change."""
+    found = find(endpoint, headers)
+    if found.endpoint.model not in found.models or endpoint.auth_env:
+        first(found, headers)
+    return found.endpoint
+
+
+def find(endpoint: Endpoint, headers: dict[str, str]) -> Found:
+    """What is there, asked at no cost. Raises UsageError, or PreflightError when nothing answers."""
+    _check_url(endpoint)
+    answer = ask(endpoint, "GET", address(endpoint, "/models", "/v1"), headers)
+    if answer.status in (401, 403) and not (endpoint.auth_env or endpoint.auth.startswith("aws:")):
+        words = f"{endpoint.url} wants a key (HTTP {answer.status}); give --api-key-env NAME."
+        raise PreflightError("key", words)
+    models = _models(answer.body) if answer.status == 200 else []
+    if not endpoint.model:
+        endpoint = replace(endpoint, model=_only(models, endpoint))
+    return Found(endpoint, answer, models)
+
+
+def first(found: Found, headers: dict[str, str]) -> Answer | None:
+    """One short request as the load would send it, and its answer; None for one that did not come in time.
+
+    Raises PreflightError for a refusal. What a busy server says (429, 5xx, silence) is for the run to
+    measure. A WebSocket is not opened: None.
+    """
+    endpoint, _, models = found
+    dialect = dialects.get(endpoint.dialect)
+    asked = Request(prompt="Hi", max_tokens=_PROBE_TOKENS, stream=endpoint.stream, audio=silence())
+    call = dialect.encode(endpoint, asked)
+    if call.messages:
+        return None
+    try:
+        signed = signer_of(endpoint)(call)
+        answer = ask(endpoint, call.method, call.url, {**signed.headers, **headers}, call.body)
+    except TimeoutTargetError:
+        return None
+    if answer.status == 429 or answer.status >= 500:
+        return answer
+    if answer.status >= 300:
+        raise refusal(endpoint, call, answer, models)
+    streams = asked.stream and call != dialect.encode(endpoint, replace(asked, stream=False))
+    _read(endpoint, answer, streams=streams)
+    return answer
+
+
+def _check_url(endpoint: Endpoint) -> None:
     parts = urlsplit(endpoint.url)
     try:
         parts.port  # noqa: B018  reading it is the check
@@ -37,15 +92,6 @@ def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
         )
     if parts.username or parts.password:
         raise UsageError("the URL carries a user or password; give the key by --api-key-env NAME instead.")
-    answer = ask(endpoint, "GET", address(endpoint, "/models", "/v1"), headers)
-    if answer.status in (401, 403) and not (endpoint.auth_env or endpoint.auth.startswith("aws:")):
-        raise TargetError(f"{endpoint.url} wants a key (HTTP {answer.status}); give --api-key-env NAME.")
-    models = _models(answer.body) if answer.status == 200 else []
-    if not endpoint.model:
-        endpoint = replace(endpoint, model=_only(models, endpoint))
-    if endpoint.model not in models or endpoint.auth_env:
-        _probe(endpoint, headers, models)
-    return endpoint
 
 
 def _only(models: list[str], endpoint: Endpoint) -> str:
@@ -57,68 +103,49 @@ def _only(models: list[str], endpoint: Endpoint) -> str:
     raise UsageError(f"no model is named for {endpoint.url}; {offered}; give --model NAME.")
 
 
-def _probe(endpoint: Endpoint, headers: dict[str, str], models: list[str]) -> None:
-    """One real request. What a busy server says (429, 5xx, silence) is for the run to measure."""
-    dialect = dialects.get(endpoint.dialect)
-    asked = Request(prompt="Hi", max_tokens=_PROBE_TOKENS, stream=endpoint.stream, audio=_silence())
-    call = dialect.encode(endpoint, asked)
-    if call.messages:
-        return
-    try:
-        signed = signer_of(endpoint)(call)
-        answer = ask(endpoint, call.method, call.url, {**signed.headers, **headers}, call.body)
-    except TimeoutTargetError:
-        return
-    if answer.status == 429 or answer.status >= 500:
-        return
-    if answer.status >= 300:
-        raise TargetError(_refusal(endpoint, call, answer, models))
-    streams = asked.stream and call != dialect.encode(endpoint, replace(asked, stream=False))
-    _read(endpoint, answer, streams=streams)
-
-
-def _refusal(endpoint: Endpoint, call: Call, answer: Answer, models: list[str]) -> str:
+def refusal(endpoint: Endpoint, call: Call, answer: Answer, models: list[str]) -> PreflightError:
     """What a refused request means, and what to change."""
     said = f"HTTP {answer.status}: {_words(endpoint, answer)}"
     place = f"[targets.{endpoint.name}] of loadlab.toml"
     lower = said.lower()
     if answer.status in (401, 403):
         where = f"${endpoint.auth_env}" if endpoint.auth_env else "--api-key-env NAME"
-        return f"{endpoint.url} refused the key ({said}); check {where}."
+        return PreflightError("key", f"{endpoint.url} refused the key ({said}); check {where}.")
+    unserved = f"{endpoint.url} does not serve model '{endpoint.model}' ({said});"
     if models and endpoint.model not in models:
         near = difflib.get_close_matches(endpoint.model, models, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        offered = f"It offers: {', '.join(models)}."
-        return f"{endpoint.url} does not serve model '{endpoint.model}' ({said}); {hint}{offered}"
+        return PreflightError("model", f"{unserved} {hint}It offers: {', '.join(models)}.")
     if "max_completion_tokens" in lower:
-        return f'{said}; give fields = {{ max_tokens = "max_completion_tokens" }} in {place}.'
+        fields = '{ max_tokens = "max_completion_tokens" }'
+        return PreflightError("request", f"{said}; give fields = {fields} in {place}.")
     if "temperature" in lower:
-        return (
-            f"model '{endpoint.model}' refuses a temperature ({said}); "
-            f'give fields = {{ temperature = "" }} in {place}.'
-        )
+        words = f"model '{endpoint.model}' refuses a temperature ({said});"
+        return PreflightError("request", f'{words} give fields = {{ temperature = "" }} in {place}.')
     if "model" in lower and answer.status in (400, 404):
-        return f"{endpoint.url} does not serve model '{endpoint.model}' ({said}); give --model NAME."
+        return PreflightError("model", f"{unserved} give --model NAME.")
     if answer.status in (404, 405):
-        return f"there is no {endpoint.dialect} at {call.url} ({said}); check --url and --dialect."
-    return f"{endpoint.url} refused a first request ({said}); the words say what to change."
+        words = f"there is no {endpoint.dialect} at {call.url} ({said}); check --url and --dialect."
+        return PreflightError("request", words)
+    words = f"{endpoint.url} refused a first request ({said}); the words say what to change."
+    return PreflightError("request", words)
 
 
 def _read(endpoint: Endpoint, answer: Answer, *, streams: bool) -> None:
-    """Reads an answer as the recorder will. Raises TargetError for one that is not what was asked for."""
+    """Reads an answer as the recorder will. Raises PreflightError for one that is not what was asked for."""
     decoder = dialects.get(endpoint.dialect).decoder(answer.kind)
     try:
         seen = [*decoder.feed(answer.body), *decoder.close()]
     except ValueError as error:
-        raise TargetError(
-            f"{endpoint.url} does not answer in {endpoint.dialect} ({error}); check --url and --dialect."
-        ) from error
+        words = f"{endpoint.url} does not answer in {endpoint.dialect} ({error}); check --url and --dialect."
+        raise PreflightError("request", words) from error
     if decoder.error:
-        raise TargetError(f"{endpoint.url} answered with an error: {decoder.error}")
+        raise PreflightError("request", f"{endpoint.url} answered with an error: {decoder.error}")
     if streams and not seen and "json" in answer.kind and "ndjson" not in answer.kind:
-        raise TargetError(
+        raise PreflightError(
+            "stream",
             f"{endpoint.url} does not stream: it answered in one piece, so there is no first token to time; "
-            f"give stream = false in [targets.{endpoint.name}] of loadlab.toml to measure whole answers."
+            f"give stream = false in [targets.{endpoint.name}] of loadlab.toml to measure whole answers.",
         )
 
 
@@ -140,7 +167,7 @@ def _words(endpoint: Endpoint, answer: Answer) -> str:
     return (decoder.error or answer.body.decode("utf-8", "replace"))[:200]
 
 
-def _silence() -> bytes:
+def silence() -> bytes:
     """A second of it as a WAV file, for languages that want to hear something."""
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
