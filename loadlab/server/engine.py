@@ -10,6 +10,9 @@ import gc
 import os
 import selectors
 import signal
+import socket
+import struct
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 # turns cost 10 %.
 _SPINS = "1000"
 _NICE = 5  # on a shared machine whoever writes tokens out, or measures them, must wake at once
+_PATIENCE_S = 2  # with a front whose pipe is full: it has read nothing for hundreds of steps
 _WHOLE_PROMPTS = 2048  # tokens of a step when prompts are not cut up
 
 
@@ -134,12 +138,22 @@ class _Done:
         return steps
 
 
+def _limit_sending(pipe: Connection) -> None:
+    """From now on sending raises BlockingIOError after some seconds without room: its pipe is a socket."""
+    with socket.socket(fileno=os.dup(pipe.fileno())) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _PATIENCE_S, 0))
+
+
 class Loop:
     """Looks into the pipes between steps; sleeps when there is nothing to do."""
 
     def __init__(self, pipes: list[Connection], scheduler: Scheduler, runner: LaunchingRunner) -> None:
         self._pipes, self._scheduler, self._runner = dict(enumerate(pipes)), scheduler, runner
         self._last: _Done | None = None
+        self._deaf: set[int] = set()  # fronts that do not read; to be let go between steps
+        if len(pipes) > 1:  # with one there is nobody else to be held up
+            for pipe in pipes:
+                _limit_sending(pipe)
         self._selector = selectors.DefaultSelector()
         for front, pipe in self._pipes.items():
             self._selector.register(pipe, selectors.EVENT_READ, front)
@@ -152,6 +166,8 @@ class Loop:
                 self._step()
 
     def _listen(self) -> None:
+        while self._deaf:
+            self._hang_up(self._deaf.pop())
         while self._pipes:
             if not self._scheduler.busy:
                 self._report_last()  # before sleeping
@@ -221,8 +237,17 @@ class Loop:
                 self._send(front, steps.get(front) or Step([], [], {}, [], load))
 
     def _send(self, front: int, message: Step | Switched) -> None:
-        with suppress(OSError):  # whoever is gone is noticed between steps, by listening
+        if front in self._deaf:
+            return
+        try:
             self._pipes[front].send(message)
+        except BlockingIOError:
+            print(
+                f"front {front} has not read for {_PATIENCE_S} s and is let go", file=sys.stderr, flush=True
+            )
+            self._deaf.add(front)
+        except OSError:
+            return  # whoever is gone is noticed between steps, by listening
 
     def _hang_up(self, front: int) -> None:
         """A front process is gone: nobody waits for what it asked."""

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from loadlab.core.errors import LoadlabError
+from loadlab.server import engine
 from loadlab.server.engine import Loop, Options
 from loadlab.server.job import Choice, Counts, EngineError, Sampling
 from loadlab.server.kv import Pool
@@ -45,14 +46,20 @@ class Numbers:
 class Bench:
     """A loop on a thread, and the two ends of it that its fronts have."""
 
-    def __init__(self, overlaps: bool) -> None:
+    def __init__(self, overlaps: bool, blocks: int = 40) -> None:
         ours, theirs = zip(*(Pipe() for _ in range(2)), strict=True)
         self.fronts: list[Connection] = list(ours)
-        self.pool = Pool(40)
+        self.pool = Pool(blocks)
         scheduler = Scheduler(self.pool, Switches(max_num_seqs=4), end=-1)
         self.runner = Numbers(overlaps)
         self.thread = threading.Thread(target=Loop(list(theirs), scheduler, self.runner).run)
         self.thread.start()
+
+    def close(self) -> None:
+        for front in self.fronts:
+            front.close()
+        self.thread.join(WAIT_S)
+        assert not self.thread.is_alive()  # without fronts it ends
 
     def next(self, front: int) -> FromEngine:
         assert self.fronts[front].poll(WAIT_S), "the engine said nothing"
@@ -72,10 +79,7 @@ class Bench:
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     made = Bench(request.param)
     yield made
-    for front in made.fronts:
-        front.close()
-    made.thread.join(WAIT_S)
-    assert not made.thread.is_alive()  # without fronts it ends
+    made.close()
 
 
 def job(name: str, prompt: int = 5, limit: int = 3, **sampling: int) -> Sequence:
@@ -143,6 +147,21 @@ def test_a_front_that_leaves_takes_its_requests_along(bench: Bench) -> None:
     steps = bench.steps(1, ended("b"))
     assert idle(steps[-1])
     assert bench.pool.free == bench.pool.total
+
+
+def test_a_front_that_does_not_read_does_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engine, "_PATIENCE_S", 1)
+    bench = Bench(overlaps=True, blocks=4000)
+    bench.fronts[0].send(job("unread", limit=5000))  # more steps than its pipe can hold
+    bench.fronts[1].send(job("read", limit=5000))
+    steps = bench.steps(1, ended("read"))
+    assert sum(len(piece[1]) for step in steps for piece in step.pieces) == 5000
+    assert idle(steps[-1])
+    assert bench.pool.free == bench.pool.total
+    assert "front 0 has not read for 1 s" in capfd.readouterr().err
+    bench.close()
 
 
 def test_an_abort_is_obeyed_at_once(bench: Bench) -> None:
