@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadlab.cli import options
+from loadlab.cli import gate_calibrate, options
 from loadlab.cli.output import emit_json, say
 from loadlab.core import config
 from loadlab.core.errors import ExitCode, UsageError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Judge runs by the rules of [gate] in loadlab.toml.")
 baseline_app = typer.Typer(no_args_is_help=True, help="Stored runs that a gate compares with.")
 app.add_typer(baseline_app, name="baseline")
+app.command("calibrate")(gate_calibrate.calibrate)
 
 Report = Annotated[
     list[str] | None,
@@ -58,9 +59,10 @@ def run(
     reports = _reports(report)
     place, gate_id = config.store_url(db), gate_run.new_id()
     with store.open(place) as database:
+        asked, notes = gate_calibrate.without_demoted(asked, database)
         found = gate_run.carry_out(asked, database, place, gate_id, {"candidate": url, "base": base_url})
         about = _about(gate_id, asked, ["loadlab", "gate", "run", *words])
-        _conclude(found, about, database, reports, json)
+        _conclude(replace(found, notes=(*notes, *found.notes)), about, database, reports, json)
 
 
 @app.command("check")
@@ -170,6 +172,7 @@ def baseline_promote(
 
     with store.open(config.store_url(db), create=False) as database:
         stored = database.gates()
+        stored = stored[stored["id"].str.startswith("gate-")]
         found = stored if gate == "latest" else stored[stored["id"] == gate]
         if found.empty:
             raise NoDataError(f"gate '{gate}' is not stored; `loadlab gate run` makes one.")

@@ -161,6 +161,30 @@ def test_a_run_that_breaks_a_rule_is_ended(tmp_path: Path, sim: Sim) -> None:
     assert found["checks"][0]["outcome"] == "FAIL"
 
 
+def test_an_open_answer_is_extended_with_a_server_for_each_run(tmp_path: Path) -> None:
+    commands = f'base_command = "{SERVE}"\ncandidate_command = "{SERVE}"\ntogether = false\n'
+    load = 'scenario = "chat"\nusers = 2\nrequests = 20\nmax_tokens = 4\npairs = 1\n'
+    write(tmp_path, f'[gate]\n{commands}{load}regress = ["tpot_ms.p50"]\non_inconclusive = "extend:1"\n')
+    done = loadlab("gate", "run", "--json", cwd=tmp_path, timeout_s=120)
+    if busy(done):
+        pytest.skip("this machine was too busy: a run was INVALID")
+    assert "inconclusive: 2 more of each (1 of 1)" in done.stderr
+    assert len(document(done)["candidate"]) == 3
+    assert checks(done)["tpot_ms.p50"]["outcome"] in ("PASS", "INCONCLUSIVE")
+
+
+def test_a_server_against_itself_is_counted(tmp_path: Path) -> None:
+    load = 'scenario = "chat"\nusers = 2\nrequests = 30\nmax_tokens = 4\npairs = 2\n'
+    write(tmp_path, f'[gate]\n{load}regress = ["tpot_ms.p50"]\n')
+    done = loadlab("gate", "calibrate", "--gates", "1", "--json", cwd=tmp_path, timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    found = document(done)
+    assert found["gates"] == 1
+    if found["rules"]:  # else the machine was too busy, and the gate INVALID
+        assert [(rule["rule"], rule["n"]) for rule in found["rules"]] == [("tpot_ms.p50", 1)]
+    assert loadlab("gate", "baseline", "promote", "main", cwd=tmp_path).returncode == 5
+
+
 def test_a_server_that_does_not_start(tmp_path: Path) -> None:
     command = f"{sys.executable} -c 'print(3+4); exit(9)' {{port}}"
     write(tmp_path, f'[gate]\n{LOAD}slo = ["chat"]\ncandidate_command = "{command}"\n')
