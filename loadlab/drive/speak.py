@@ -9,6 +9,7 @@ import gevent
 from gevent.queue import SimpleQueue
 
 from loadlab.core.clock import now_ns
+from loadlab.core.errors import InterruptedRunError
 from loadlab.core.nouns import Endpoint, Exchange, Request, Result, Timeouts
 from loadlab.core.reads import Reads
 from loadlab.dialects import Call, Delta, Dialect
@@ -59,7 +60,8 @@ class _Heard(Reads):
 def speak(endpoint: Endpoint, request: Request, timeouts: Timeouts, hear: Hear | None = None) -> Spoken:
     """Sends `request` on a connection of its own; `hear` gets each piece of output as it comes.
 
-    A failure is in the result. Raises UsageError for a key or a file that cannot be used.
+    A failure is in the result. Raises UsageError for a key or a file that cannot be used, InterruptedRunError
+    on Ctrl-C.
     """
     lane = Lane.of(endpoint)
     request = request if endpoint.stream else replace(request, stream=False)
@@ -69,10 +71,15 @@ def speak(endpoint: Endpoint, request: Request, timeouts: Timeouts, hear: Hear |
     exchange = Exchange(0, 0, 0, now_ns(), max_tokens=request.max_tokens, reads=reads, audio_s=audio_s)
     sending = gevent.spawn(lane.carry_out, call, exchange, timeouts)
     sending.link(lambda _: reads.heard.put(None))
+    hub = gevent.get_hub()
+    stream, hub.exception_stream = hub.exception_stream, None  # it would print a Ctrl-C, and raises it anyway
     try:
         _listen(lane.dialect, exchange, reads.heard, hear)
         sending.get()
+    except KeyboardInterrupt:
+        raise InterruptedRunError("stopped before the answer was complete.") from None
     finally:
+        hub.exception_stream = stream
         sending.kill()
         lane.client.close()
     return Spoken(lane, call, exchange)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -243,6 +244,19 @@ def test_a_chat_that_fails_says_what_and_keeps_what_came(fault: str, words: str,
         half = "".join(f"word{number} " for number in range(WORDS // 2))
         assert said["output"]["answer"] == half
         assert TEXT.startswith(half)
+
+
+def test_a_chat_that_is_stopped_keeps_what_came(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        command = [*LOADLAB, "chat", "hello", "--url", server.url("hang_midway")]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            assert process.stdout.read(5) == "word0"
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (130, "error: stopped before the answer was complete.\n")
 
 
 def test_a_chat_with_an_answer_in_one_piece_shows_it(tmp_path: Path) -> None:
