@@ -87,7 +87,9 @@ class Completions:
         self._idle.clear()
         try:
             yield order
-        except EngineError:
+        except EngineError as error:
+            if error.status == 400:
+                order.watch.refused()
             order.watch.finish("error")
             raise
         finally:  # also when the client went away: its place is free at once

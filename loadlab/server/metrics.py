@@ -139,6 +139,11 @@ class Watch:
         if reason in ("stop", "length"):
             self._served()
 
+    def refused(self) -> None:
+        """The engine did not take the request: it counts as if it had never come."""
+        self._finish = "error"
+        self._counts[BATCHED if self._quiet else OPEN] -= 1
+
     def spent(self) -> Spent:
         """What it took so far."""
         return Spent(

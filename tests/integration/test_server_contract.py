@@ -240,6 +240,17 @@ def test_refusals_have_openais_shape(
     assert answer["error"]["message"]
 
 
+def test_a_refused_request_counts_nowhere(server: Server) -> None:
+    async def story(client: aiohttp.ClientSession) -> tuple[dict[str, float], ...]:
+        before = await counters(client)
+        strange = {"prompt": "a", "logprobs": 1} if server.model == "sim" else {"prompt": [10**9]}
+        assert (await post(client, TEXT, strange))[0] == 400  # by the engine, not by the reader of the body
+        return before, await counters(client)
+
+    before, after = talk(server, story)
+    assert after == before
+
+
 def test_a_body_too_large_is_413(server: Server) -> None:
     body = {"messages": [{"role": "user", "content": "x" * (9 << 20)}]}
     status, answer = talk(server, lambda client: post(client, CHAT, body))
