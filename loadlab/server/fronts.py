@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import send_handle
@@ -55,12 +56,12 @@ async def run(
 async def _drain(fronts: Sequence[_Front], stop: Stop, limit_s: float) -> None:
     """Asks all fronts to stop, and again when told so or when it takes too long."""
     gone = asyncio.gather(*(front.gone for front in fronts))
-    for waits_for in (stop.at_once.wait(), asyncio.sleep(_END_GRACE_S)):
+    for waits_for in (stop.at_once.wait, partial(asyncio.sleep, _END_GRACE_S)):
         for front in fronts:
             front.ask_to_stop()
         try:
             async with asyncio.timeout(limit_s + _END_GRACE_S):
-                if await first(asyncio.shield(gone), waits_for):
+                if await first(asyncio.shield(gone), waits_for()):
                     return
         except TimeoutError:
             continue

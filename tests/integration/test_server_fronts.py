@@ -141,7 +141,7 @@ def test_an_engine_that_dies_is_started_again_for_all_fronts(server: Server) -> 
     talk(server, story)
 
 
-def test_a_signal_lets_the_open_stream_end_and_all_processes_go() -> None:
+def test_a_signal_lets_the_open_stream_end_and_all_processes_go(capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="needs the server extra")
 
     async def story(client: aiohttp.ClientSession) -> bytes:
@@ -158,6 +158,7 @@ def test_a_signal_lets_the_open_stream_end_and_all_processes_go() -> None:
     assert b'"finish_reason":"length"' in rest
     assert rest.endswith(b"data: [DONE]\n\n")
     assert psutil.wait_procs(others, timeout=10)[1] == []
+    assert "Warning" not in capfd.readouterr().err
 
 
 def test_a_port_that_another_server_shares_is_in_use(server: Server) -> None:

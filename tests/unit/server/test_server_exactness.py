@@ -35,9 +35,10 @@ def generate(
     budget: int = 4096,
     blocks: int = 200,
     limit: int = 40,
+    together: int = 8,
 ) -> tuple[list[list[int]], int]:
     """Generated tokens per prompt, all served together; and how many prefills began."""
-    switches = Switches(max_num_seqs=8, max_num_batched_tokens=budget)
+    switches = Switches(max_num_seqs=together, max_num_batched_tokens=budget)
     scheduler = Scheduler(Pool(blocks), switches, end=weights.TINY.end)
     runner = TorchRunner(model)
     sequences = [Sequence(str(i), list(prompt), limit, sampling) for i, prompt in enumerate(prompts)]
@@ -60,6 +61,12 @@ def alone(model: Llama) -> list[list[int]]:
 def test_eight_together_equal_each_alone(model: Llama, alone: list[list[int]]) -> None:
     assert generate(model, PROMPTS)[0] == alone
     assert len({tuple(tokens) for tokens in alone}) == len(alone)  # the answers do depend on the prompt
+
+
+def test_thirty_two_together_equal_each_alone(model: Llama, alone: list[list[int]]) -> None:
+    answers, begun = generate(model, PROMPTS * 4, blocks=260, together=32)
+    assert answers == alone * 4
+    assert begun == 32  # nobody had to give way
 
 
 @pytest.mark.parametrize("budget", [7, 16, 33])
