@@ -70,6 +70,7 @@ def _run(store: Any, run: dict[Any, Any], used: pd.DataFrame, repriced: set[str]
         "failed": int(used["requests"].sum() - answered["requests"].sum()),
         "prompt_tokens": int(answered["prompt_tokens"].fillna(0).sum()),
         "output_tokens": int(answered["output_tokens"].fillna(0).sum()),
+        "uncounted": int(answered["requests"].sum() - answered["known_outputs"].sum()),
         **_money(store, run["id"], price, used, rows),
     }
 
@@ -113,6 +114,7 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
         requests=("seq", "size"),
         prompt_tokens=("prompt_tokens", "sum"),
         output_tokens=("output_tokens", "sum"),
+        known_outputs=("output_tokens", "count"),
         cost_nano_usd=("cost_nano_usd", "sum"),
         known_costs=("cost_nano_usd", "count"),
         first_ns=("planned_ns", "min"),
@@ -173,13 +175,15 @@ def _level_hours(price: Price, readings: pd.DataFrame | None, level: pd.DataFram
 def _added(rows: list[dict[str, Any]]) -> dict[str, Any]:
     sums = {name: sum(row[name] for row in rows) for name in SUMS[1:]}
     paid = _whole(row["usd_with_idle_hours"] for row in rows)
+    # An answer of unknown length was paid for too: by the others' tokens alone, a Mtok would look dear.
+    counted = not any(row["uncounted"] for row in rows)
     return {
         "runs": len(rows),
         **sums,
         "usd": _whole(row["usd"] for row in rows),
         "usd_at_least": _least(rows),
         "wasted_usd": _whole(row["wasted_usd"] for row in rows),
-        "usd_per_mtok_output": pricing.usd_per_mtok(paid, sums["output_tokens"]),
+        "usd_per_mtok_output": pricing.usd_per_mtok(paid, sums["output_tokens"]) if counted else None,
     }
 
 

@@ -117,6 +117,7 @@ def spent(connection: sa.Connection, since_ns: int) -> pd.DataFrame:
         sa.func.count().label("requests"),
         sa.func.sum(_request.prompt_tokens).label("prompt_tokens"),
         sa.func.sum(_request.output_tokens).label("output_tokens"),
+        sa.func.count(_request.output_tokens).label("known_outputs"),
         sa.func.sum(_request.cost_nano_usd).label("cost_nano_usd"),
         sa.func.count(_request.cost_nano_usd).label("known_costs"),
         sa.func.min(_request.planned_ns).label("first_ns"),

@@ -278,3 +278,11 @@ def test_a_router_costs_in_sums_what_its_summary_says(url: str, sqlite_url: str)
     # Two answers at 0.2 ct, and 0.32 s of a box at 1 ct a second.
     assert row["usd"] == level["usd"] == pytest.approx(0.004 + 0.0032)
     assert row["wasted_usd"] == 0
+
+
+def test_answers_of_unknown_length_leave_no_price_of_a_token(sqlite_url: str) -> None:
+    with closing(store.open(sqlite_url)) as database:
+        put(database, "large-1", [answer(0, 300, None), answer(1, 300, None, output_tokens=None)], HOUR)
+    (row,) = json.loads(cost(sqlite_url, "--json").stdout)["costs"]
+    assert row["usd"] > 0
+    assert (row["output_tokens"], row["usd_per_mtok_output"]) == (100, None)
