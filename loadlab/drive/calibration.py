@@ -7,19 +7,17 @@ and what the numbers mean is not its business.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadlab.core.errors import MeasurementError
 from loadlab.core.finder import beside
 from loadlab.core.nouns import Endpoint, Level, Run
 from loadlab.core.units import NS_PER_MS, NS_PER_S
 from loadlab.drive import spec
+from loadlab.drive.bundled import bundled_server
 
 TTFT_MS = 50
 LABEL = "calibration"
@@ -45,29 +43,10 @@ class KnownServer:
 
 @contextmanager
 def known_server(tokens_per_s: float) -> Iterator[KnownServer]:
-    """A server whose streams run at that pace, for as long as the block lasts. Raises MeasurementError."""
+    """A server whose streams run at that pace, for as long as the block lasts. Raises TargetError."""
     gap_ms = NS_PER_S / tokens_per_s / NS_PER_MS
-    timing = ("--ttft", f"{TTFT_MS}ms", "--itl", f"{gap_ms:.6f}ms")
-    command = [sys.executable, "-m", "loadlab", "serve", "--engine", "sim", "--port", "0", "--json", *timing]
-    # Its own group: the terminal's Ctrl-C must not end the server under the run that it ends.
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, process_group=0
-    ) as process:
-        try:
-            yield KnownServer(_ready(process)["url"])
-        finally:
-            process.terminate()
-
-
-def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout
-    document = ""
-    for line in process.stdout:
-        document += line
-        if line.startswith("}"):
-            ready: dict[str, Any] = json.loads(document)
-            return ready
-    raise MeasurementError("the simulated server did not start; see what `loadlab serve --engine sim` says.")
+    with bundled_server(["--engine", "sim", "--ttft", f"{TTFT_MS}ms", "--itl", f"{gap_ms:.6f}ms"]) as server:
+        yield KnownServer(server.url)
 
 
 def answer_tokens(tokens_per_s: float) -> int:
