@@ -18,20 +18,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from loadlab.core.clock import now_ns
 from loadlab.core.errors import LoadlabError
 from loadlab.server.job import Choice, EngineError, Load
-from loadlab.server.kv import BLOCK
 from loadlab.server.messages import Change, Failed, Started, Step, Switched, ToEngine
 from loadlab.server.plan import Chunk, Output, Sequence
 from loadlab.server.schedule import Scheduler
-from loadlab.server.switches import Batching, Speculation, Switches
-
-if TYPE_CHECKING:
-    from loadlab.server.linear import Quant
-    from loadlab.server.placement import Precision
+from loadlab.server.switches import Switches
+from loadlab.server.techniques import Techniques
 
 # OpenMP threads spin for each other at every one of a step's ~250 operations: with one more busy process on
 # the machine a step took 50 times longer. Sleeping at once doubles an undisturbed step; this many
@@ -43,7 +39,7 @@ _WHOLE_PROMPTS = 2048  # tokens of a step when prompts are not cut up
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(Techniques):
     """How the engine process is to be set up; zeros mean its own choice, a `budget` of 0 whole prompts."""
 
     model: str
@@ -53,18 +49,6 @@ class Options:
     budget: int = 512
     context: int = 0
     seed: int = 0
-    dtype: Precision = "auto"
-    quant: Quant = "none"
-    block_size: int = BLOCK
-    num_blocks: int = 0
-    prefix_cache: bool = True
-    batching: Batching = "continuous"
-    speculate: Speculation = "off"
-    speculate_tokens: int = 4
-    speculate_max_seqs: int = 4
-    draft_model: str | None = None
-    cuda_graphs: bool = True
-    compile: bool = False
 
     def switches(self) -> Switches:
         """The techniques as they are set at the beginning."""

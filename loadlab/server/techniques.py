@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from loadlab.core.errors import UnknownNameError, UsageError
+from loadlab.server.kv import BLOCK
 
 if TYPE_CHECKING:
     from loadlab.server.linear import Quant
@@ -21,13 +22,13 @@ _CHOICES = {
 _LEAST = {"block_size": 1, "num_blocks": 0, "speculate_tokens": 1, "speculate_max_seqs": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Techniques:
-    """The fields of `engine.Options` that are techniques; `num_blocks` 0 is what the memory holds."""
+    """Each technique as it is set; `num_blocks` 0 is what the memory holds."""
 
     dtype: Precision = "auto"
     quant: Quant = "none"
-    block_size: int = 16
+    block_size: int = BLOCK
     num_blocks: int = 0
     prefix_cache: bool = True
     batching: Batching = "continuous"

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import psutil
 
 SERVE = [sys.executable, "-m", "loadlab", "serve"]
 PATIENCE_S = 30.0
@@ -146,3 +147,13 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     while not await condition():
         assert time.monotonic() < deadline, "it never happened"
         await asyncio.sleep(0.02)
+
+
+def spawned(pid: int | None = None) -> list[psutil.Process]:
+    """What multiprocessing started for a process (ours: None) and still lives, without its own tracker."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.Error):  # it ended as we looked
+            if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found

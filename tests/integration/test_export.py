@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import subprocess
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +16,11 @@ import dashboard_data as made
 import numpy as np
 import pytest
 from aiohttp import web
+from app_thread import served
 
 from loadlab import analysis
 from loadlab import store as stores
 from loadlab.exporters import otel
-from tests.conftest import unused_port
 from tests.integration.conftest import LOADLAB, loadlab
 
 RUN = "20261121-101500-otel"
@@ -40,32 +38,17 @@ def db(tmp_path: Path) -> str:
 @contextmanager
 def collector(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
     """An OTLP/HTTP receiver on a real port; gives its URL and the bodies it was sent."""
-    port, started, over, bodies = unused_port(), threading.Event(), threading.Event(), list[bytes]()
+    bodies: list[bytes] = []
 
     async def take(request: web.Request) -> web.Response:
         assert request.headers["Content-Type"] == "application/x-protobuf"
         bodies.append(await request.read())
         return web.Response(status=status)
 
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_post("/v1/metrics", take)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        started.set()
-        while not over.is_set():
-            await asyncio.sleep(0.05)
-        await runner.cleanup()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    started.wait(10)
-    try:
-        yield f"http://127.0.0.1:{port}", bodies
-    finally:
-        over.set()
-        thread.join()
+    app = web.Application()
+    app.router.add_post("/v1/metrics", take)
+    with served(app) as url:
+        yield url, bodies
 
 
 def decoded(body: bytes) -> dict[str, Any]:

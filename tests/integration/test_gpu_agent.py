@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from app_thread import served
 
 from loadlab import collectors, store
 from loadlab.collectors.agent import GpuAgent
-from tests.conftest import unused_port
 from tests.integration.conftest import LOADLAB, document, loadlab, recorded, sim_server
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "unit/collectors"))
@@ -27,28 +23,9 @@ from nvml_fake import FakeNvml
 TOKEN = "only-for-friends"
 
 
-@contextmanager
-def agent(library: FakeNvml) -> Iterator[str]:
-    """An agent on a real port, in a thread of its own; gives its URL."""
-    port, started, over = unused_port(), threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        runner = web.AppRunner(GpuAgent(collectors.nvml(library), TOKEN).app(), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        started.set()
-        while not over.is_set():
-            await asyncio.sleep(0.05)
-        await runner.cleanup()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    started.wait(10)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        over.set()
-        thread.join()
+def agent(library: FakeNvml) -> AbstractContextManager[str]:
+    """An agent on a real port; gives its URL."""
+    return served(GpuAgent(collectors.nvml(library), TOKEN).app())
 
 
 def test_energy_per_token_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

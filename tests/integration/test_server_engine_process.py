@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
 import pytest
+from server_process import spawned
 
 pytest.importorskip("torch", reason="needs the server extra")
 
@@ -153,11 +153,7 @@ def test_a_killed_engine_fails_its_requests_is_started_again_and_remembers_its_s
         victim = submit(engine, "victim", max_tokens=1500)
         await victim.begun.wait()
         before = engine.load().counts
-        [process] = [
-            child
-            for child in psutil.Process().children()
-            if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline())
-        ]
+        [process] = spawned()
         process.kill()
         await asyncio.wait_for(victim.ended.wait(), 30)
         assert "ended unexpectedly" in (victim.failure or "")

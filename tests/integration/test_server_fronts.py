@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
-from server_process import Server, counters, post, refused, serving, stream, talk, until
+from server_process import Server, counters, post, refused, serving, spawned, stream, talk, until
 
 TEXT = "/v1/completions"
 pytestmark = pytest.mark.torch
@@ -27,9 +27,8 @@ def server() -> Iterator[Server]:
 
 
 def children(server: Server) -> list[psutil.Process]:
-    """Fronts and engine, without the process that tracks what they share."""
-    found = psutil.Process(server.process.pid).children()
-    return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
+    """Fronts and engine."""
+    return spawned(server.process.pid)
 
 
 async def alone(path: str, body: Any, server: Server) -> tuple[int, Any]:

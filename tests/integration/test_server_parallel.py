@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
-import psutil
 import pytest
-from server_process import post, refused, serving, talk
+from server_process import post, refused, serving, spawned, talk
 
 pytest.importorskip("torch", reason="needs the server extra")
 
@@ -70,8 +69,7 @@ def test_requests_are_shared_out_and_one_engine_may_fail() -> None:
             assert (engine.device, engine.context, engine.places) == ("cpu, cpu", 2048, 128)
             await engine.configure({"prefix_cache": False})
             assert not any(member.settings()["prefix_cache"]["value"] for member in members)
-            children = psutil.Process().children()  # multiprocessing has one of its own among them
-            [*_, one] = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+            [*_, one] = spawned()
             one.kill()
             async with asyncio.timeout(30):
                 while not any(member.trouble() for member in members):

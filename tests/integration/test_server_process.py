@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
-from server_process import SERVE, post, refused, serving, stream, talk, until
+from server_process import SERVE, post, refused, serving, spawned, stream, talk, until
 
 TEXT = "/v1/completions"
 
@@ -123,9 +122,8 @@ def test_an_engine_that_dies_fails_its_requests_shows_in_health_and_is_started_a
         body = {"prompt": "a", "max_tokens": 2000, "ignore_eos": True}
         open_one = asyncio.create_task(stream(client, TEXT, body))
         await asyncio.sleep(0.1)
-        for child in psutil.Process(server.process.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
+        for child in spawned(server.process.pid):
+            child.kill()
         await until(down)
         assert "ended unexpectedly" in (await open_one).events[-1]["error"]["message"]
         async with client.post(TEXT, json=body) as response:
