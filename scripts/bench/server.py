@@ -4,6 +4,7 @@ The same load (scenario chat, greedy, answers of 48 tokens) by `loadlab run` aga
 cores, one after the other; then how soon a warm start answers, what a prefix hit does to the first token, and
 how many events the front end writes per second of its CPU. Prints Markdown. The peer needs a virtual
 environment of its own, made once with --install-peer (pip only, about 1 GB); without it that row says so.
+A server that takes longer to build is started by hand, and measured by `--beside NAME=URL` alone.
 """
 
 from __future__ import annotations
@@ -197,11 +198,28 @@ def peer(venv: Path, levels: list[int], tokens: int) -> str:
         return f"| transformers serve | not measured: {error} |" + " |" * (len(levels) - 1)
 
 
+def beside(name_and_url: str, levels: list[int], tokens: int) -> str:
+    """The table of a server that runs already, of "NAME=http://HOST:PORT"; it serves one model."""
+    name, _, url = name_and_url.partition("=")
+    with urllib.request.urlopen(f"{url}/v1/models", timeout=5) as answer:
+        model = json.load(answer)["data"][0]["id"]
+    served(url, 1, 4, model)  # its first request is slow
+    return "\n".join([machine(), "", *head(levels), row(name, url, levels, tokens, model)])
+
+
+def head(levels: list[int]) -> list[str]:
+    """The first lines of the table."""
+    return [
+        "Output tokens/s (TTFT p50 / ITL p50 in ms) at so many streams:",
+        "",
+        f"| server | {' | '.join(map(str, levels))} |",
+        f"| :-- |{' --: |' * len(levels)}",
+    ]
+
+
 def page(levels: list[int], tokens: int, venv: Path, front_streams: int) -> str:
     """The whole report."""
-    lines = [machine(), ""]
-    lines += ["Output tokens/s (TTFT p50 / ITL p50 in ms) at so many streams:", ""]
-    lines += [f"| server | {' | '.join(map(str, levels))} |", f"| :-- |{' --: |' * len(levels)}"]
+    lines = [machine(), "", *head(levels)]
     with bundled_server([]) as server:
         served(server.url, 1, 4, server.model)
         name = f"loadlab serve, {server.model}, {server.device}"
@@ -234,11 +252,15 @@ def main() -> None:
     options.add_argument("--front-streams", type=int, default=FRONT_STREAMS, help="streams for the front end")
     options.add_argument("--peer", type=Path, default=PEERS / "transformers", help="its virtual environment")
     options.add_argument("--install-peer", action="store_true", help="make that, and end")
+    options.add_argument("--beside", metavar="NAME=URL", help="only a server that runs already")
     given = options.parse_args()
     if given.install_peer:
         install_peer(given.peer)
         return
     levels = [int(each) for each in given.streams.split(",")]
+    if given.beside:
+        print(beside(given.beside, levels, given.tokens))
+        return
     print(page(levels, given.tokens, given.peer, given.front_streams))
 
 
