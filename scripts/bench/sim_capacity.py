@@ -24,7 +24,6 @@ import psutil
 
 from loadlab.drive.bundled import bundled_server
 
-
 HEAD = """\
 | engine | streams | tok/s each | late p50 / p99 ms | gap p50 / p99 ms | CPU µs per token | of a core |
 |---|---|---|---|---|---|---|"""
