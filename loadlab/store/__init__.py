@@ -1,8 +1,21 @@
 """Runs in a database: SQLite in a file or PostgreSQL, chosen by URL. No formula is known here."""
 
+from loadlab.store.incidents import Change, Incident
 from loadlab.store.opening import open  # noqa: A004 (store.open reads well and is never star-imported)
 from loadlab.store.sharing import SharedStore, take_over
+from loadlab.store.statistics import JudgedLevel, Statistic
 from loadlab.store.store import Store
 from loadlab.store.stored import Pricing, StoredRun
 
-__all__ = ["Pricing", "SharedStore", "Store", "StoredRun", "open", "take_over"]
+__all__ = [
+    "Change",
+    "Incident",
+    "JudgedLevel",
+    "Pricing",
+    "SharedStore",
+    "Statistic",
+    "Store",
+    "StoredRun",
+    "open",
+    "take_over",
+]

@@ -60,6 +60,8 @@ level = sa.Table(
     sa.Column("warmup_s", sa.Float, nullable=False),
     sa.Column("started_ns", Int),
     sa.Column("finished_ns", Int),
+    sa.Column("verdict", sa.String(10)),
+    sa.Column("hardware", sa.String(200)),
 )
 
 request = sa.Table(
@@ -136,6 +138,20 @@ reading = sa.Table(
     sa.Index(None, "run_id", "at_ns"),
 )
 
+# What one level came to, a number per measure ("ttft_ms.p95"): derived from its requests when it was judged,
+# so that a thousand runs are listed without reading a million requests.
+statistic = sa.Table(
+    "statistic",
+    metadata,
+    _run_id(),
+    sa.Column("level", sa.Integer, primary_key=True),
+    sa.Column("measure", sa.String(80), primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("low", sa.Float),
+    sa.Column("high", sa.Float),
+    sa.Column("n", sa.Integer, nullable=False),
+)
+
 # What a run cost under another price or other terms; the first price is the run's own and stays there.
 repricing = sa.Table(
     "repricing",
@@ -170,6 +186,23 @@ gate = sa.Table(
     sa.Column("judged_at_ns", Int, nullable=False, index=True),
     sa.Column("outcome", sa.String(20), nullable=False),
     sa.Column("document", sa.JSON, nullable=False),
+)
+
+# A regression that history found: `metrics` that moved together, `evidence` of each, `changes` of its state.
+incident = sa.Table(
+    "incident",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("opened_at_ns", Int, nullable=False, index=True),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("scenario", sa.String(200), nullable=False),
+    sa.Column("target", sa.String(200), nullable=False),
+    sa.Column("model", sa.String(300), nullable=False),
+    sa.Column("hardware", sa.String(200), nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("notified_at_ns", Int),
 )
 
 # What the client's own error was, on one load host under one load; errors are client minus server.

@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from loadlab.core.errors import NoDataError
 from loadlab.core.nouns import Level, Price, Reading, Result, Run, RunState, Terms, Verdict
 from loadlab.store import codec, engine, frames, rows, schema
+from loadlab.store.incidents import Incidents
 from loadlab.store.migration import HEAD
+from loadlab.store.statistics import Statistics, forget
 from loadlab.store.stored import Pricing, StoredRun, state
 from loadlab.store.url import shown, sqlite_file
 
@@ -26,12 +28,17 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """An open database. `loadlab.store.open` makes one; `migrated_from` is the revision it had, or None."""
+    """An open database. `loadlab.store.open` makes one; `migrated_from` is the revision it had, or None.
+
+    `incidents` and `statistics` are the tables of those names.
+    """
 
     def __init__(self, database: sa.Engine, migrated_from: str | None) -> None:
         self._database = database
         self._clocks: dict[str, int] = {}
         self.migrated_from = migrated_from
+        self.incidents = Incidents(self._transaction)
+        self.statistics = Statistics(self._transaction)
 
     def begin_run(self, run: Run) -> None:
         """Stores what was asked; the run is `running` from here on."""
@@ -84,6 +91,7 @@ class Store:
         row = rows.repricing_row(run_id, price, unpriced, terms)
         with self._transaction() as connection:
             connection.execute(schema.repricing.insert(), row)
+            forget(connection, run_id)
 
     def pricings(self, run_id: str) -> list[Pricing]:
         """Every pricing of a run (full id), its own first, the one in force last."""

@@ -46,6 +46,8 @@ def upgrade() -> None:
         sa.Column("warmup_s", sa.Float(), nullable=False),
         sa.Column("started_ns", Int, nullable=True),
         sa.Column("finished_ns", Int, nullable=True),
+        sa.Column("verdict", sa.String(length=10), nullable=True),
+        sa.Column("hardware", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_level_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "level", name=op.f("pk_level")),
     )
@@ -127,6 +129,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "worker", "seq", name=op.f("pk_arrivals")),
     )
     op.create_table(
+        "statistic",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("measure", sa.String(length=80), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("low", sa.Float(), nullable=True),
+        sa.Column("high", sa.Float(), nullable=True),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_statistic_run_id_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "level", "measure", name=op.f("pk_statistic")),
+    )
+    op.create_table(
         "repricing",
         sa.Column("id", Int, nullable=False),
         sa.Column("run_id", sa.String(length=40), nullable=False),
@@ -193,3 +209,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gate")),
     )
     op.create_index(op.f("ix_gate_judged_at_ns"), "gate", ["judged_at_ns"], unique=False)
+    op.create_table(
+        "incident",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("opened_at_ns", Int, nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("scenario", sa.String(length=200), nullable=False),
+        sa.Column("target", sa.String(length=200), nullable=False),
+        sa.Column("model", sa.String(length=300), nullable=False),
+        sa.Column("hardware", sa.String(length=200), nullable=False),
+        sa.Column("metrics", sa.JSON(), nullable=False),
+        sa.Column("evidence", sa.JSON(), nullable=False),
+        sa.Column("changes", sa.JSON(), nullable=False),
+        sa.Column("notified_at_ns", Int, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incident")),
+    )
+    op.create_index(op.f("ix_incident_opened_at_ns"), "incident", ["opened_at_ns"], unique=False)
