@@ -34,7 +34,8 @@ def read_all(url: str, streams: int, tokens: int, spread_s: float) -> None:
     parts = urlsplit(url)
     body = json.dumps({"prompt": "a b c", "max_tokens": tokens, "stream": True}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}"
-    poll, open_ones, begun, left = select.epoll(), {}, time.monotonic(), streams
+    open_ones: dict[int, socket.socket] = {}
+    poll, begun, left = select.epoll(), time.monotonic(), streams
     while left or open_ones:
         due = min(streams, int((time.monotonic() - begun) / spread_s * streams) + 1)
         while streams - left < due:
