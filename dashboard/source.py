@@ -12,8 +12,7 @@ import pandas as pd
 
 from loadlab import analysis
 from loadlab.analysis import Summary
-from loadlab.core.units import NS_PER_S
-from loadlab.figures import Band
+from loadlab.figures import Band, bands_of
 
 _KEPT = 256
 
@@ -74,25 +73,12 @@ class Source:
             gaps=gaps,
             readings=self._store.readings(run_id),
             timeline=analysis.timeline(requests),
-            bands=_bands(self._store.levels(run_id), requests),
+            bands=bands_of(self._store.levels(run_id), requests),
         )
 
     def check(self) -> int:
         """Reads one row: 0 for an empty store, else 1. Raises StoreError when the store cannot be read."""
         return len(self._store.runs(limit=1))
-
-
-def _bands(levels: pd.DataFrame, requests: pd.DataFrame) -> tuple[Band, ...]:
-    last = requests[["planned_ns", "done_ns"]].max().max()
-    return tuple(
-        Band(_level_label(row), row["started_ns"] / NS_PER_S, end / NS_PER_S)
-        for row in levels.dropna(subset=["started_ns"]).to_dict("records")
-        if pd.notna(end := last if pd.isna(row["finished_ns"]) else row["finished_ns"])
-    )
-
-
-def _level_label(row: dict[Any, Any]) -> str:
-    return analysis.label({**row, "users": None if pd.isna(row["users"]) else int(row["users"])})
 
 
 def host(url: str) -> str:

@@ -20,6 +20,7 @@ from loadlab.cli import (
     gpu,
     hardware,
     prices,
+    report,
     run,
     runs,
     serve,
@@ -60,6 +61,7 @@ app.add_typer(targets.app, name="targets")
 app.command("chat")(chat.chat)
 app.add_typer(runs.app, name="runs")
 app.command("compare")(compare.compare)
+app.add_typer(report.app, name="report")
 app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
 app.add_typer(hardware.app, name="hardware")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from loadlab.figures.curves import cost_curve, tradeoff
 from loadlab.figures.distribution import ecdf
 from loadlab.figures.lanes import lane_statistics, lanes
-from loadlab.figures.over_time import Band, errors_over_time, latency_over_time
+from loadlab.figures.over_time import Band, bands_of, errors_over_time, latency_over_time
 from loadlab.figures.slo import Limit
 from loadlab.figures.theme import DARK, LIGHT, MAX_SERIES, THEMES, Theme
 
@@ -21,6 +21,7 @@ __all__ = [
     "Band",
     "Limit",
     "Theme",
+    "bands_of",
     "cost_curve",
     "ecdf",
     "errors_over_time",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from loadlab.analysis.nouns import label
 from loadlab.analysis.samples import column, ok, request_metrics
 from loadlab.core.units import NS_PER_S
 from loadlab.figures.axes import axis, quantity, scale
@@ -26,6 +28,20 @@ class Band:
     label: str
     start_s: float
     end_s: float
+
+
+def bands_of(levels: pd.DataFrame, requests: pd.DataFrame) -> tuple[Band, ...]:
+    """The stretch of each level that began, from the store's rows; an open one ends with its last request."""
+    last = requests[["planned_ns", "done_ns"]].max().max()
+    return tuple(
+        Band(_level_label(row), row["started_ns"] / NS_PER_S, end / NS_PER_S)
+        for row in levels.dropna(subset=["started_ns"]).to_dict("records")
+        if pd.notna(end := last if pd.isna(row["finished_ns"]) else row["finished_ns"])
+    )
+
+
+def _level_label(row: dict[Any, Any]) -> str:
+    return label({**row, "users": None if pd.isna(row["users"]) else int(row["users"])})
 
 
 def latency_over_time(

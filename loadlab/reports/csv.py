@@ -19,6 +19,11 @@ def render(requests: pd.DataFrame) -> str:
     return str(pd.concat([stored.apply(_safe), metrics], axis=1).to_csv(index=False, lineterminator="\n"))
 
 
+def table_csv(rows: pd.DataFrame) -> str:
+    """Any table with a head line, every digit of its numbers."""
+    return str(rows.apply(_safe).to_csv(index=False, lineterminator="\n"))
+
+
 def _whole(values: pd.Series) -> pd.Series:
     """Counts and ns are floats in the frame because some are unknown; as integers they are written whole."""
     if not pd.api.types.is_float_dtype(values) or not (values.dropna() % 1 == 0).all():

@@ -11,15 +11,15 @@ def render(summary: Summary) -> str:
     """Heading with the verdict, reasons, the level table, notes and the basis of the cost."""
     run, spec = summary.run, summary.spec
     lines = [
-        f"### {run['verdict']}: {_plain(spec.scenario)} on {_plain(spec.endpoint.model)}",
+        f"### {run['verdict']}: {plain(spec.scenario)} on {plain(spec.endpoint.model)}",
         "",
-        *(f"- **{_plain(reason)}**" for reason in run["reasons"]),
+        *(f"- **{plain(reason)}**" for reason in run["reasons"]),
         *([""] if run["reasons"] else []),
         *_table(summary),
         "",
-        *(f"- {_plain(note)}" for note in (*summary.notes, *_accuracy(summary), *_bases(summary))),
-        *(f"- hardware: {_plain(words)}" for words in hardware.words(summary.levels)),
-        f"- run `{run['id']}`, seed {spec.seed}, {_plain(spec.endpoint.url)}",
+        *(f"- {plain(note)}" for note in (*summary.notes, *_accuracy(summary), *_bases(summary))),
+        *(f"- hardware: {plain(words)}" for words in hardware.words(summary.levels)),
+        f"- run `{run['id']}`, seed {spec.seed}, {plain(spec.endpoint.url)}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -28,7 +28,7 @@ def _table(summary: Summary) -> list[str]:
     heads = [f"{column.group} {column.head}".strip() for column in COLUMNS]
     rules = [":--", *("--:" for _ in COLUMNS[1:])]
     rows = [[column.cell(level) for column in COLUMNS] for level in summary.levels]
-    return [f"| {' | '.join(map(_plain, row))} |" for row in (heads, rules, *rows)]
+    return [f"| {' | '.join(map(plain, row))} |" for row in (heads, rules, *rows)]
 
 
 def _bases(summary: Summary) -> list[str]:
@@ -41,7 +41,7 @@ def _accuracy(summary: Summary) -> list[str]:
     return [f"accuracy: {found}"] if found else []
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line that Markdown takes as words: a model's name must not become a link or a new row."""
     flat = " ".join(text.split())
     return "".join(f"\\{character}" if character in "\\|`*_<>[]$" else character for character in flat)

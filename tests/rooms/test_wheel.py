@@ -45,6 +45,8 @@ def test_it_puts_one_name_into_site_packages(unpacked: Path) -> None:
         "loadlab/workloads/data/README.md",
         "loadlab/pricing/prices.toml",
         "loadlab/store/migrations/env.py",
+        "loadlab/figures/assets/plotly-cartesian.min.js",
+        "loadlab/figures/assets/plotly-LICENSE",
         "loadlab/py.typed",
     ],
 )
