@@ -1,4 +1,4 @@
-"""The app: shell, navigation and the one router. The URL is the only state; the browser adds its theme.
+"""The app and its one router. The URL is the only state; the browser adds its theme.
 
 One clientside callback joins path, query and theme into `view`; the server answers a view with a page. A page
 that changes its own query writes the URL and `shown` together, so that the router knows it is already drawn.
@@ -6,44 +6,30 @@ that changes its own query writes the URL and `shown` together, so that the rout
 
 from __future__ import annotations
 
+import logging
+import uuid
 from pathlib import Path
 from typing import Any
 
-import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update, set_props
 
 from loadlab.core.errors import LoadlabError
 from loadlab.figures import LIGHT, THEMES, Theme
 
-from . import pages, url, web
+from . import exports, pages, url, web
 from .components import empty, page
+from .footnote import footnoted
+from .shell import INDEX, shell
 from .source import Source
 
-INDEX = """<!DOCTYPE html>
-<html lang="en">
-  <head>
-    {%metas%}
-    <title>{%title%}</title>
-    <link rel="icon" href="data:,">
-    {%css%}
-    <script>
-      try {
-        const kept = localStorage.getItem("loadlab-theme");
-        const dark = kept ? kept === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-        document.documentElement.classList.add(dark ? "dark" : "light");
-      } catch {}
-    </script>
-  </head>
-  <body>
-    {%app_entry%}
-    <noscript>These pages need JavaScript. `loadlab runs show` prints the same numbers.</noscript>
-    <footer>{%config%}{%scripts%}{%renderer%}</footer>
-  </body>
-</html>"""
+_log = logging.getLogger("loadlab.dashboard")
 
 
-def create_app(store: Any) -> Dash:
-    """The dashboard over an open store. Several may live in one process."""
+def create_app(store: Any, *, prefix: str = "/") -> Dash:
+    """The dashboard over an open store. Several may live in one process.
+
+    `prefix` is the path under which browsers see it, such as "/loadlab/"; a proxy may strip it or not.
+    """
     source = Source(store)
     app = Dash(
         __name__,
@@ -52,66 +38,25 @@ def create_app(store: Any) -> Dash:
         use_pages=False,
         title="loadlab",
         update_title="",
-        index_string=INDEX,
+        index_string=INDEX.replace("BUNDLE", web.script(prefix)),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         suppress_callback_exceptions=True,
+        requests_pathname_prefix=prefix,
+        routes_pathname_prefix="/",
+        on_error=_say,
     )
-    app.layout = _shell()
+    app.layout = shell(pages.PAGES, source.where)
     _route(app, source)
     for module in pages.PAGES:
         module.register(app, source)
-    web.add_routes(app.server, source)
+    exports.add_routes(app.server, source, render)
+    web.add_routes(app, source, prefix)
     return app
-
-
-def _shell() -> dmc.MantineProvider:
-    return dmc.MantineProvider(
-        [
-            dcc.Location(id="url", refresh=False),
-            dcc.Store(id="view"),
-            dcc.Store(id="shown"),
-            dmc.AppShell(
-                [
-                    dmc.AppShellNavbar(_navigation(), p="sm"),
-                    dmc.AppShellMain(html.Div(id="page")),
-                ],
-                navbar={
-                    "width": {"base": 176, "lg": 208},
-                    "breakpoint": "sm",
-                    "collapsed": {"mobile": False},
-                },
-                padding="md",
-            ),
-        ],
-        id="mantine",
-        defaultColorScheme="auto",
-        theme={
-            "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-        },
-    )
-
-
-def _navigation() -> list[Any]:
-    links = [
-        dmc.NavLink(label=module.TITLE, href=module.PATH, active="exact")
-        for module in pages.PAGES
-        if "<" not in module.PATH
-    ]
-    toggle = html.Button(
-        [html.Span("☾ Dark theme", className="in-light"), html.Span("☀ Light theme", className="in-dark")],
-        id="theme",
-        type="button",
-    )
-    return [
-        html.Div("loadlab", className="brand"),
-        html.Div(links),
-        toggle,
-    ]
 
 
 def _route(app: Dash, source: Source) -> None:
     app.clientside_callback(
-        "loadlab.view",
+        ClientsideFunction("loadlab", "view"),
         Output("view", "data"),
         Output("mantine", "forceColorScheme"),
         Input("url", "pathname"),
@@ -126,15 +71,31 @@ def _route(app: Dash, source: Source) -> None:
     def show(view: dict[str, str]) -> tuple[Any, dict[str, str]]:
         return render(source, view), view
 
-    app.clientside_callback("loadlab.title", Input("page", "children"))
+    app.clientside_callback(ClientsideFunction("loadlab", "drawn"), Input("page", "children"))
 
 
 def render(source: Source, view: dict[str, str]) -> Any:
-    """The page of a view {path, search, theme}; an error of the store becomes a page that says it."""
+    """The page of a view {path, search, theme}; whatever goes wrong becomes a page that says it."""
     theme: Theme = THEMES.get(view.get("theme", ""), LIGHT)
     try:
         module, parts = pages.find(view["path"])
-        return module.layout(source, theme, {**url.read(view.get("search")), **parts})
+        drawn = module.layout(source, theme, {**url.read(view.get("search")), **parts})
+        return footnoted(drawn, source.where)
     except LoadlabError as error:
         again = dcc.Link("The same page with its defaults", href=view["path"])
         return page("This page cannot be shown", None, empty(str(error), (), again))
+    except Exception:
+        why = f"{_logged()} The terminal of `loadlab dash` shows the traceback under that number."
+        return page("This page failed", None, empty(why, (), dcc.Link("Overview", href="/")))
+
+
+def _say(error: Exception) -> Any:
+    """A callback that failed leaves the page as it was and says why above it."""
+    set_props("notice", {"children": empty(str(error) if isinstance(error, LoadlabError) else _logged())})
+    return no_update
+
+
+def _logged() -> str:
+    number = uuid.uuid4().hex[:8]
+    _log.exception("error %s", number)
+    return f"Something went wrong inside loadlab (error {number}); this is a defect."

@@ -9,12 +9,15 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import dcc, html
 
+from .collected import offer
+from .footnote import footer
+
 _ICONS = {"VALID": "✓", "SUSPECT": "!", "INVALID": "✕", "running": "▸", "interrupted": "◌"}
 _GRAPH = {
     "displaylogo": False,
     "responsive": True,
     "showTips": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toImage"],
 }
 
 
@@ -28,10 +31,13 @@ class Column:
     help: str = ""
 
 
-def page(title: str, answer: Any, *children: Any) -> html.Div:
-    """A page: its one h1, the one-sentence answer, then the content."""
+def page(title: str, answer: Any, *children: Any, about: str = "") -> html.Div:
+    """A page: its one h1, the one-sentence answer, then the content.
+
+    `about` begins the footnote, which exported pictures carry: data set, n, window.
+    """
     lead = html.P(answer, className="answer") if answer else None
-    return html.Div([html.H1(title), lead, *children], className="page")
+    return html.Div([html.H1(title), lead, *children, footer(about)], className="page")
 
 
 def section(title: str, *children: Any, note: Any = None) -> html.Section:
@@ -84,16 +90,31 @@ def _side(column: Column) -> str:
     return "number" if column.number else "words"
 
 
-def chart(name: str, figure: go.Figure, finding: str, data: Any = None) -> html.Div:
-    """A figure with its finding in words for those who cannot see it, and its rows below as a table."""
+def chart(name: str, figure: go.Figure, finding: str, data: Any = None, rows: Any = None) -> html.Div:
+    """A figure with its finding in words for those who cannot see it, and its rows below as a table.
+
+    `rows`, a frame or dicts, are what its CSV holds; without them the drawn points are. `name` is unique in
+    the page.
+    """
+    offer(name, figure if rows is None else rows)
     drawn = dcc.Graph(
         id=f"figure-{name}",
         figure=figure,
-        config={**_GRAPH, "toImageButtonOptions": {"filename": f"loadlab-{name}", "scale": 2}},
+        config=_GRAPH,
         style={"height": f"{figure.layout.height}px"},
     )
-    rows = [html.Details([html.Summary("Data table"), data])] if data is not None else []
-    return html.Div([html.Figure(drawn, role="img", **{"aria-label": finding}), *rows], className="chart")
+    table_of = [html.Details([html.Summary("Data table"), data])] if data is not None else []
+    below = html.Div([*table_of, html.Div([_save(name, "PNG"), _save(name, "CSV")], className="saves")])
+    told = html.Figure(drawn, role="img", **{"aria-label": finding})
+    return html.Div([told, below], className="chart")
+
+
+def _save(name: str, kind: str) -> html.Button:
+    what = {"PNG": "picture", "CSV": "numbers"}[kind]
+    return html.Button(
+        kind, type="button", className="save", title=f"Save the {what} of this figure as {kind}",
+        **{"data-save": kind.lower(), "data-figure": name, "aria-label": f"{kind} of figure {name}"},
+    )  # fmt: skip
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> html.Dl:

@@ -38,7 +38,7 @@ class Source:
     @property
     def where(self) -> str:
         """The store's URL with any password hidden."""
-        return str(self._store.info()["url"])
+        return str(self._store.where)
 
     def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The newest runs, one dict each with the store's columns."""

@@ -1,7 +1,8 @@
-"""The pages, in the order of the navigation.
+"""The pages; the navigation groups and orders them (dashboard/navigation.py).
 
 A page is a module with PATH (which may hold `<name>` parts), TITLE, `layout(source, theme, query)` and
-`register(app, source)`. `query` holds the URL's parameters and the parts of its path.
+`register(app, source)`; GROUP, when given, is its group in the navigation. `query` holds the URL's parameters
+and the parts of its path.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from dash import Dash
 from loadlab.figures import Theme
 
 from ..source import Source
-from . import not_found, overview, run, tradeoff
+from . import (
+    not_found,
+    overview,
+    run,
+    tradeoff,
+)
 
 
 class Page(Protocol):
@@ -31,7 +37,11 @@ class Page(Protocol):
         """Adds the page's own callbacks, if it has any."""
 
 
-PAGES: tuple[Page, ...] = (overview, tradeoff, run)
+PAGES: tuple[Page, ...] = (
+    overview,
+    tradeoff,
+    run,
+)
 
 
 def find(path: str) -> tuple[Page, dict[str, str]]:

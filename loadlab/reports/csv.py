@@ -1,4 +1,4 @@
-"""Request rows as CSV: the columns as stored and, after them, the metrics of the registry in ms.
+"""Rows as CSV. Of requests: the columns as stored and, after them, the metrics of the registry in ms.
 
 A cell that a spreadsheet would run as a formula gets an apostrophe in front. Unknown is an empty cell.
 """
@@ -16,7 +16,13 @@ def render(requests: pd.DataFrame) -> str:
     """One line per request with a head line; offsets in ns from the run's anchor, metrics in ms."""
     metrics = request_metrics(requests).round(6)
     stored = requests.apply(_whole if len(requests) else lambda values: values)
-    return str(pd.concat([stored.apply(_safe), metrics], axis=1).to_csv(index=False, lineterminator="\n"))
+    return rows(pd.concat([stored, metrics], axis=1))
+
+
+def rows(frame: pd.DataFrame) -> str:
+    """Any frame: a head line, then one line per row."""
+    safe = frame.apply(_safe) if len(frame) else frame
+    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def table_csv(rows: pd.DataFrame) -> str:

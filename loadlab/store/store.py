@@ -215,6 +215,11 @@ class Store:
         with self._transaction() as connection:
             return frames.readings(connection, run_id)
 
+    @property
+    def where(self) -> str:
+        """The store's URL, password hidden."""
+        return shown(self._database.url)
+
     def info(self) -> dict[str, Any]:
         """URL (password hidden), backend, schema revision and newest known, rows per table, size in bytes."""
         url = self._database.url

@@ -55,9 +55,17 @@ class Visit:
 
     def settled(self, heading: str) -> None:
         self.page.get_by_role("heading", level=1, name=heading).wait_for()
-        self.page.wait_for_function(
+        self.until(
             "[...document.querySelectorAll('.dash-graph')].every((graph) => graph.querySelector('.main-svg'))"
         )
+
+    def until(self, expression: str) -> None:
+        """Waits for it to be true. Playwright's own wait needs `eval`, which the pages' policy forbids."""
+        for _ in range(400):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never true: {expression}")
 
     def paper(self) -> set[str]:
         """The background colours of all figures on the page."""
@@ -107,11 +115,12 @@ Visitor = Callable[..., Visit]
 
 @pytest.fixture
 def visit(browser: playwright.Browser) -> Iterator[Visitor]:
-    """Opens a visit of its own: `visit(home, theme, width)`."""
+    """Opens a visit of its own: `visit(home, theme, width)`, downloads accepted, the clipboard allowed."""
     contexts = []
 
     def opened(home: str, theme: str = "light", width: int = 1280) -> Visit:
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme))
+        contexts[-1].grant_permissions(["clipboard-read", "clipboard-write"])
         return Visit(contexts[-1].new_page(), home)
 
     yield opened
@@ -158,9 +167,7 @@ def test_theme_switch_reaches_figures_and_is_kept(visit: Visitor, full: str) -> 
     seen = visit(full)
     seen.go("/tradeoff", "Throughput vs latency")
     seen.page.get_by_role("button", name="Dark theme").click()
-    seen.page.wait_for_function(
-        "getComputedStyle(document.querySelector('.main-svg')).backgroundColor === 'rgb(26, 27, 30)'"
-    )
+    seen.until("getComputedStyle(document.querySelector('.main-svg')).backgroundColor === 'rgb(26, 27, 30)'")
     seen.page.reload()
     seen.settled("Throughput vs latency")
     assert seen.paper() == {PAPER["dark"]}
