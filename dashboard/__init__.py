@@ -5,6 +5,7 @@ Imports inside are relative: the package is `dashboard` in a checkout and `loadl
 
 from __future__ import annotations
 
+from .access import Access
 from .app import create_app
 
-__all__ = ["create_app"]
+__all__ = ["Access", "create_app"]

@@ -17,7 +17,9 @@ from loadlab.core.errors import LoadlabError
 from loadlab.figures import LIGHT, THEMES, Theme
 
 from . import exports, pages, url, web
+from .access import Access, role
 from .components import empty, page
+from .doors import add_doors
 from .footnote import footnoted
 from .shell import INDEX, shell
 from .source import Source
@@ -25,12 +27,13 @@ from .source import Source
 _log = logging.getLogger("loadlab.dashboard")
 
 
-def create_app(store: Any, *, prefix: str = "/") -> Dash:
+def create_app(store: Any, *, prefix: str = "/", access: Access | None = None) -> Dash:
     """The dashboard over an open store. Several may live in one process.
 
     `prefix` is the path under which browsers see it, such as "/loadlab/"; a proxy may strip it or not.
+    `access` says who gets in; without it everybody who names this machine as localhost does, to read.
     """
-    source = Source(store)
+    source, access = Source(store), access or Access()
     app = Dash(
         __name__,
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -45,12 +48,13 @@ def create_app(store: Any, *, prefix: str = "/") -> Dash:
         routes_pathname_prefix="/",
         on_error=_say,
     )
-    app.layout = shell(pages.PAGES, source.where)
+    app.layout = lambda: shell(pages.PAGES, source.where, role(), prefix if access.asks else None)
     _route(app, source)
     for module in pages.PAGES:
         module.register(app, source)
+    add_doors(app.server, access, prefix)
     exports.add_routes(app.server, source, render)
-    web.add_routes(app, source, prefix)
+    web.add_routes(app, source, prefix, quiet=access.asks)
     return app
 
 

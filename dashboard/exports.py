@@ -1,10 +1,11 @@
-"""What a page is taken away as: the rows of a figure as CSV.
+"""What a page is taken away as: the rows of a figure as CSV, the whole of it as one HTML file.
 
 The page is drawn anew from its address, so that what is saved is what the address says and nothing else.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,14 +15,14 @@ from flask import Flask, Response, request
 
 from loadlab.reports import csv
 
-from . import collected
+from . import collected, saved
 from .source import Source
 
 Render = Callable[[Source, dict[str, str]], Any]
 
 
 def add_routes(server: Flask, source: Source, render: Render) -> None:
-    """Adds /export/rows.csv?figure=NAME with path and search of a view."""
+    """Adds /export/rows.csv?figure=NAME and /export/page.html, both with path and search of a view."""
 
     def rows() -> Response:
         name = request.args.get("figure", "")
@@ -34,7 +35,15 @@ def add_routes(server: Flask, source: Source, render: Render) -> None:
             )
         return _file(csv.rows(_frame(found[name])), "text/csv", f"loadlab-{name}.csv")
 
+    def page() -> Response:
+        view = _view(request.args)
+        light, dark = (render(source, {**view, "theme": theme}) for theme in ("light", "dark"))
+        return _file(
+            saved.saved(light, dark, view["path"] + view["search"]), "text/html", _name(view["path"])
+        )
+
     server.add_url_rule("/export/rows.csv", "export_rows", rows)
+    server.add_url_rule("/export/page.html", "export_page", page)
 
 
 def _view(asked: Mapping[str, str]) -> dict[str, str]:
@@ -43,6 +52,10 @@ def _view(asked: Mapping[str, str]) -> dict[str, str]:
         "search": asked.get("search", ""),
         "theme": asked.get("theme", "light"),
     }
+
+
+def _name(path: str) -> str:
+    return f"loadlab-{re.sub(r'[^A-Za-z0-9]+', '-', path).strip('-') or 'overview'}.html"
 
 
 def _file(text: str, kind: str, name: str) -> Response:

@@ -18,14 +18,21 @@ def packed(response: Response, accepted: str) -> Response:
         return response
     if not (response.mimetype or "").startswith(_TEXT):
         return response
-    response.direct_passthrough = False
-    body = response.get_data()
+    body = _whole(response)
     if len(body) < _WORTH_IT:
         return response
     lasting = "max-age" in response.headers.get("Cache-Control", "")
     response.set_data(_once(body) if lasting else gzip.compress(body, 3))
     response.headers["Content-Encoding"] = "gzip"
     return response
+
+
+def _whole(response: Response) -> bytes:
+    streamed, response.direct_passthrough = response.direct_passthrough, False
+    body = response.get_data()
+    if streamed:
+        response.close()  # the file behind it
+    return body
 
 
 @lru_cache(maxsize=64)

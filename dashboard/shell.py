@@ -8,6 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
+from .access import Role
 from .navigation import grouped
 
 # The theme is set before the first paint: a dark page must not flash white.
@@ -55,14 +56,14 @@ SHORTCUTS = (
 )
 
 
-def shell(pages: Iterable[Any], where: str) -> dmc.MantineProvider:
-    """The frame; `where` names the store."""
+def shell(pages: Iterable[Any], where: str, role: Role, login_below: str | None) -> dmc.MantineProvider:
+    """The frame. `where` names the store; `login_below` is the prefix of the app where people log in."""
     return dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh=False),
             dcc.Store(id="view"),
             dcc.Store(id="shown"),
-            html.Header(_bar(where), className="bar"),
+            html.Header(_bar(where, role, login_below), className="bar"),
             html.Div(
                 [
                     html.Nav(_links(pages), id="nav", className="nav", **{"aria-label": "Pages"}),
@@ -82,7 +83,9 @@ def shell(pages: Iterable[Any], where: str) -> dmc.MantineProvider:
     )
 
 
-def _bar(where: str) -> list[Any]:
+def _bar(where: str, role: Role, login_below: str | None) -> list[Any]:
+    out = [] if login_below is None else [html.A("Log out", href=f"{login_below}logout", className="button")]
+    may = {"reader": "read-only", "operator": "may change"}[role]
     theme = [
         html.Span("☾ Dark theme", className="in-light"),
         html.Span("☀ Light theme", className="in-dark"),
@@ -90,13 +93,14 @@ def _bar(where: str) -> list[Any]:
     return [
         _button("☰", id="menu", **{"aria-label": "Pages", "aria-controls": "nav"}),
         dcc.Link("loadlab", href="/", className="brand"),
-        html.Span(["Store ", html.Code(where)], className="where", title=where),
+        html.Span(["Store ", html.Code(where), f" · {may}"], className="where", title=where),
         html.Div(
             [
                 _button("Copy link", id="copy", title="Shortcut: c"),
                 _button("Save page", id="save", title="One HTML file that needs no network. Shortcut: s"),
                 _button(theme, id="theme", title="Shortcut: t"),
                 _button("?", id="help", **{"aria-label": "Keyboard shortcuts", "aria-controls": "sheet"}),
+                *out,
             ],
             className="actions",
         ),

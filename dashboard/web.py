@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from dash import Dash
-from flask import Response, jsonify, request, send_file
+from flask import Response, jsonify, request
 
-import loadlab.figures
 from loadlab.core.errors import LoadlabError
+from loadlab.figures import assets
 
 from . import packing, pages
 from .shell import EARLY
@@ -21,23 +21,29 @@ from .source import Source
 
 # The traces that are drawn here, a third of plotly's own bundle; with it present Dash asks for no other.
 PLOTLY = f"_loadlab/plotly-{version('plotly')}.js"
-BUNDLE = Path(loadlab.figures.__file__).parent / "assets" / "plotly-cartesian.min.js"
 _YEAR = "private, max-age=31536000, immutable"
 _HOUR = "private, max-age=3600"
+_HREF = re.compile(rb'"href": ?"(?:/|\\u002f)')  # inside a string of the JSON the quotes would be escaped
 _STATIC = ("/_dash-component-suites/", "/assets/", "/_loadlab/")
 
 
-def add_routes(app: Dash, source: Source, prefix: str) -> None:
-    """Adds /healthz, the bundle, the real 404, security headers, caching and compression."""
+def add_routes(app: Dash, source: Source, prefix: str, *, quiet: bool) -> None:
+    """Adds /healthz, the bundle, the real 404, security headers, caching and compression.
+
+    `quiet`: health tells strangers no reason, which would name the store.
+    """
     server = app.server
-    server.add_url_rule("/healthz", "healthz", lambda: _health(source))
-    server.add_url_rule(f"/{PLOTLY}", "plotly", lambda: send_file(BUNDLE, mimetype="text/javascript"))
+    server.add_url_rule("/healthz", "healthz", lambda: _health(source, quiet))
+    server.add_url_rule(
+        f"/{PLOTLY}", "plotly", lambda: Response(assets.text(assets.BUNDLE), mimetype="text/javascript")
+    )
     policy = _policy([*app.csp_hashes(), _hash(EARLY)])
 
     @server.after_request  # type: ignore[untyped-decorator]
     def finish(response: Response) -> Response:
         # Dash answers 200 with its index for every path: a probe of a wrong address must not pass.
-        if request.endpoint == "/<path:path>" and not _exists(source, request.path):
+        stray = request.endpoint == "/<path:path>" and response.status_code == 200
+        if stray and not _exists(source, request.path):
             response.status_code = 404
         response.headers.update(_SAFE, **{"Content-Security-Policy": policy})
         response.headers["Cache-Control"] = _cached(response)
@@ -58,7 +64,7 @@ _SAFE = {
 
 def script(prefix: str) -> str:
     """The element that loads the bundle."""
-    return f'<script src="{prefix}{PLOTLY}"></script>' if BUNDLE.exists() else ""
+    return f'<script src="{prefix}{PLOTLY}"></script>'
 
 
 def _policy(scripts: Iterable[str]) -> str:
@@ -92,7 +98,7 @@ def _cached(response: Response) -> str:
 def _prefixed(response: Response, prefix: str) -> Response:
     """Addresses in the JSON of pages begin at the app's root; behind a proxy the root has a prefix."""
     if prefix != "/" and response.mimetype == "application/json":
-        response.set_data(response.get_data().replace(b'"href":"/', b'"href":"' + prefix.encode()))
+        response.set_data(_HREF.sub(b'"href":"' + prefix.encode(), response.get_data()))
     return response
 
 
@@ -108,11 +114,11 @@ def _below(prefix: str, application: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
-def _health(source: Source) -> tuple[Response, int]:
+def _health(source: Source, quiet: bool) -> tuple[Response, int]:
     try:
         source.check()
     except LoadlabError as error:
-        return jsonify(status="error", error=str(error)), 503
+        return jsonify(status="error", **({} if quiet else {"error": str(error)})), 503
     return jsonify(status="ok"), 200
 
 

@@ -35,11 +35,38 @@ def test_ready_line_then_pages_then_a_clean_end(sqlite_url: str, repository: Pat
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.10", "example.com"])
-def test_only_loopback_is_served(sqlite_url: str, host: str) -> None:
+def test_beyond_loopback_visitors_have_to_log_in(sqlite_url: str, host: str) -> None:
     done = dash("--host", host, url=sqlite_url)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: --host {host} is not a loopback address")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--token-env", "NOT_SET_ANYWHERE"], "'NOT_SET_ANYWHERE' is not set"),
+        (["--token-env", "SHORT"], "has 5 characters"),
+        (["--auth", "none", "--token-env", "LONG"], "--auth none lets everybody in"),
+        (["--auth", "maybe"], "--auth 'maybe' is not known"),
+        (["--proxy-user-header", "X-User"], "belong together"),
+        (["--proxy-user-header", "X-User", "--trusted-proxy", "proxy"], "--trusted-proxy"),
+        (["--operator", "ann"], "--operator names a user of a proxy"),
+        (["--prefix", "loadlab"], "write it like /loadlab/"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    monkeypatch.setenv("SHORT", "abcde")
+    monkeypatch.setenv("LONG", "0123456789abcdef0")
+    from typer.testing import CliRunner
+
+    from loadlab.cli.app import app
+
+    done = CliRunner().invoke(app, ["dash", "--db", sqlite_url, *options])
+    assert said in f"{done.output}{done.exception}"
+    assert "0123456789abcdef0" not in f"{done.output}{done.exception}"
 
 
 def test_port_in_use_is_one_clear_line(sqlite_url: str) -> None:
