@@ -8,6 +8,7 @@ import typer
 
 from loadlab import __version__
 from loadlab.cli import (
+    alerts,
     calibrate,
     chat,
     compare,
@@ -23,6 +24,7 @@ from loadlab.cli import (
     report,
     run,
     runs,
+    schedule,
     serve,
     targets,
     techniques,
@@ -68,6 +70,8 @@ app.add_typer(hardware.app, name="hardware")
 app.command("techniques")(techniques.techniques)
 app.command("dash")(dash.dash)
 app.add_typer(gate.app, name="gate")
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(gpu.app, name="gpu")
 app.add_typer(prices.app, name="prices")
 app.add_typer(cost.app, name="cost")

@@ -232,3 +232,67 @@ calibration = sa.Table(
     sa.Column("server_late_p99_ms", sa.Float, nullable=False),
     sa.Index(None, "platform", "loadlab"),
 )
+
+# APScheduler's own table (its columns and types): which time of which job comes next. Not a pickle in it.
+schedule_job = sa.Table(
+    "schedule_job",
+    metadata,
+    sa.Column("id", sa.Unicode(191), primary_key=True),
+    sa.Column("next_run_time", sa.Float(25), index=True),
+    sa.Column("job_state", sa.LargeBinary, nullable=False),
+)
+
+# What schedulers did, one row per planned time and attempt; the key is what lets only one of them have it.
+schedule_log = sa.Table(
+    "schedule_log",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("job_group", sa.String(80), nullable=False),
+    sa.Column("job", sa.String(100), nullable=False),
+    sa.Column("planned_at_ns", Int, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("cause", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False, index=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("command", sa.JSON, nullable=False),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("child_pid", sa.Integer),
+    sa.Column("booked_at_ns", Int, nullable=False),
+    sa.Column("seen_at_ns", Int, nullable=False),
+    sa.Column("started_at_ns", Int),
+    sa.Column("ended_at_ns", Int),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("gate_id", sa.String(40)),
+    sa.Column("told", sa.Text, nullable=False),
+    sa.Index(None, "job_group", "job", "planned_at_ns", "attempt", unique=True),
+)
+
+# Who measures a target now, until when; a row whose lease has run out is nobody's.
+target_lock = sa.Table(
+    "target_lock",
+    metadata,
+    sa.Column("target", sa.String(300), primary_key=True),
+    sa.Column("log_id", Int, nullable=False),
+    sa.Column("taken_at_ns", Int, nullable=False),
+    sa.Column("lease_until_ns", Int, nullable=False),
+)
+
+# Alerts on their way: one row per occasion and channel, kept once it is sent.
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("occasion", sa.String(200), nullable=False),
+    sa.Column("channel", sa.String(100), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False, index=True),
+    sa.Column("event", sa.String(20), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("created_at_ns", Int, nullable=False),
+    sa.Column("next_try_at_ns", Int, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sent_at_ns", Int),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Index(None, "occasion", "channel", unique=True),
+)

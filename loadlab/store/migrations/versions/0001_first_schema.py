@@ -225,3 +225,67 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incident")),
     )
     op.create_index(op.f("ix_incident_opened_at_ns"), "incident", ["opened_at_ns"], unique=False)
+    op.create_table(
+        "schedule_job",
+        sa.Column("id", sa.Unicode(length=191), nullable=False),
+        sa.Column("next_run_time", sa.Float(precision=25), nullable=True),
+        sa.Column("job_state", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule_job")),
+    )
+    op.create_index(op.f("ix_schedule_job_next_run_time"), "schedule_job", ["next_run_time"], unique=False)
+    op.create_table(
+        "schedule_log",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("job_group", sa.String(length=80), nullable=False),
+        sa.Column("job", sa.String(length=100), nullable=False),
+        sa.Column("planned_at_ns", Int, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.String(length=10), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("command", sa.JSON(), nullable=False),
+        sa.Column("host", sa.String(length=200), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("child_pid", sa.Integer(), nullable=True),
+        sa.Column("booked_at_ns", Int, nullable=False),
+        sa.Column("seen_at_ns", Int, nullable=False),
+        sa.Column("started_at_ns", Int, nullable=True),
+        sa.Column("ended_at_ns", Int, nullable=True),
+        sa.Column("exit_code", sa.Integer(), nullable=True),
+        sa.Column("run_id", sa.String(length=40), nullable=True),
+        sa.Column("gate_id", sa.String(length=40), nullable=True),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule_log")),
+    )
+    op.create_index(op.f("ix_schedule_log_state"), "schedule_log", ["state"], unique=False)
+    op.create_index(
+        op.f("ix_schedule_log_job_group_job_planned_at_ns_attempt"),
+        "schedule_log",
+        ["job_group", "job", "planned_at_ns", "attempt"],
+        unique=True,
+    )
+    op.create_table(
+        "target_lock",
+        sa.Column("target", sa.String(length=300), nullable=False),
+        sa.Column("log_id", Int, nullable=False),
+        sa.Column("taken_at_ns", Int, nullable=False),
+        sa.Column("lease_until_ns", Int, nullable=False),
+        sa.PrimaryKeyConstraint("target", name=op.f("pk_target_lock")),
+    )
+    op.create_table(
+        "alert",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("occasion", sa.String(length=200), nullable=False),
+        sa.Column("channel", sa.String(length=100), nullable=False),
+        sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("event", sa.String(length=20), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("created_at_ns", Int, nullable=False),
+        sa.Column("next_try_at_ns", Int, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("sent_at_ns", Int, nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
+    )
+    op.create_index(op.f("ix_alert_subject"), "alert", ["subject"], unique=False)
+    op.create_index(op.f("ix_alert_occasion_channel"), "alert", ["occasion", "channel"], unique=True)
