@@ -75,7 +75,7 @@ $(VENV)/.server: $(VENV)/.base scripts/install_torch.py
 
 $(VENV)/.dev: $(VENV)/.server
 	@echo "installing what tests and checks need" >&2
-	@scripts/install.sh $(VENV) server,kernels,postgres,otel,dev
+	@scripts/install.sh $(VENV) server,kernels,postgres,aws,gcp,otel,dev
 	@touch $@
 
 # A browser for the dashboard's tests: installed where that needs no question, else those tests are skipped.

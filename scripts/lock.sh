@@ -13,10 +13,10 @@ trap 'rm -rf "$work"' EXIT
 pip="$work/venv/bin/pip --disable-pip-version-check -q"
 $pip install --no-compile "torch==$torch+cpu" \
   || $pip install --no-compile "torch==$torch+cpu" --extra-index-url https://download.pytorch.org/whl/cpu
-$pip install --no-compile -e ".[server,kernels,postgres,otel,dev]"
+$pip install --no-compile -e ".[server,kernels,postgres,aws,gcp,otel,dev]"
 
 {
-  echo "# Every version that loadlab and its extras (server, kernels, postgres, otel, dev) were tested with, for Python 3.11."
+  echo "# Every version that loadlab and its extras (server, kernels, postgres, aws, gcp, otel, dev) were tested with, for Python 3.11."
   echo "# Written by scripts/lock.sh on $(date -u +%F); do not edit. Why not a lock file: docs/decisions/0003-*.md"
   # The build tag goes: the same line must admit the CPU and the CUDA build of torch.
   "$work/venv/bin/pip" freeze --all --exclude pip --exclude-editable | sed 's/+cpu$//'

@@ -58,7 +58,7 @@ def chat(
     from loadlab.core.nouns import Message, Request, Timeouts
     from loadlab.drive import preflight
     from loadlab.drive.speak import speak
-    from loadlab.wire.auth import auth_headers
+    from loadlab.wire.auth import signer_of
 
     if max_tokens < 1:
         raise UsageError(f"--max-tokens {max_tokens} leaves nothing to answer with; it must be 1 or more.")
@@ -67,7 +67,7 @@ def chat(
         ca_file=ca_file, client_cert=client_cert, client_key=client_key, insecure=insecure,
     )  # fmt: skip
     dialects.get(where.dialect)
-    found = preflight.find(where, auth_headers(where))
+    found = preflight.find(where, signer_of(where))
     request = Request((Message("user", message),), max_tokens=max_tokens, ignore_eos=exact_length, seed=seed)
     voice = _Voice(loud=not json)
     spoken = speak(found.endpoint, request, Timeouts(total_s=parse_duration(timeout)), voice.hear)

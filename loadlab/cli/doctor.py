@@ -126,11 +126,11 @@ def _database(db: str | None) -> Check:
 def _endpoint(url: str | None, target: str | None, model: str | None, key: str | None) -> Iterator[Check]:
     from loadlab.cli.run import endpoint, override
     from loadlab.drive import preflight
-    from loadlab.wire.auth import auth_headers
+    from loadlab.wire.auth import signer_of
 
     try:
         where = override(endpoint(url, target), model=model, auth_env=key)
-        found = preflight.check(where, auth_headers(where))
+        found = preflight.check(where, signer_of(where))
     except LoadlabError as error:
         yield Check("endpoint", "problem", str(error))
     else:

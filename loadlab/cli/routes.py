@@ -21,13 +21,13 @@ def _route(text: str) -> Route:
     from loadlab import dialects, pricing
     from loadlab.cli.run import endpoint, override
     from loadlab.drive import preflight
-    from loadlab.wire.auth import auth_headers
+    from loadlab.wire.auth import signer_of
 
     name, equals, target = text.partition("=")
     if not (name and equals and target):
         raise UsageError(f"--route '{text}' is not understood; write it like small=TARGET of loadlab.toml.")
     where = override(endpoint(None, target))
     dialects.get(where.dialect)
-    where = preflight.check(where, auth_headers(where))
+    where = preflight.check(where, signer_of(where))
     price, unpriced = pricing.resolve(None, where)
     return Route(name, where, price, unpriced)

@@ -83,7 +83,7 @@ def run(
     from loadlab.cli import spend
     from loadlab.cli.routes import routes
     from loadlab.drive import preflight, spec
-    from loadlab.wire.auth import auth_headers
+    from loadlab.wire.auth import signer_of
 
     where = endpoint(url, target)
     given = {
@@ -115,7 +115,7 @@ def run(
         "first_byte_timeout_s": seconds(first_byte_timeout),
         "stall_timeout_s": seconds(stall_timeout),
     }
-    where = preflight.check(where, auth_headers(where))
+    where = preflight.check(where, signer_of(where))
     cost, unpriced = pricing.resolve(where.price, where)
     asked = spec.build(
         path,

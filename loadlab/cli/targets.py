@@ -66,11 +66,12 @@ def _row(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         "profile": where.profile,
         "api_key_env": where.auth_env,
         "key_is_set": bool(os.environ.get(where.auth_env)) if where.auth_env else None,
+        "signs_for": where.signs_for or None,
     }
 
 
 def _described(row: dict[str, Any]) -> str:
-    key = "no key"
+    key = f"{row['signs_for']} credentials" if row["signs_for"] else "no key"
     if row["api_key_env"]:
         key = f"${row['api_key_env']} {'is set' if row['key_is_set'] else 'is NOT set'}"
     return f"{row['dialect']}  {row['url']}  {row['model'] or '(no model named)'}  {key}"
@@ -98,7 +99,7 @@ def check(
     from loadlab.cli.run import endpoint, override
     from loadlab.core.nouns import Timeouts
     from loadlab.drive.probe import probe
-    from loadlab.wire.auth import auth_headers
+    from loadlab.wire.auth import signer_of
 
     where = override(
         endpoint(url, name), model=model, dialect=dialect, auth_env=api_key_env, ca_file=ca_file,
@@ -106,7 +107,7 @@ def check(
     )  # fmt: skip
     dialects.get(where.dialect)
     findings: list[Finding] = []
-    for finding in probe(where, auth_headers(where), Timeouts(total_s=parse_duration(timeout))):
+    for finding in probe(where, signer_of(where), Timeouts(total_s=parse_duration(timeout))):
         findings.append(finding)
         if not json:
             typer.echo(f"{_MARKS[finding.state]}  {finding.name:<8} {finding.words}")

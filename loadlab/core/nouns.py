@@ -29,7 +29,7 @@ class Endpoint:
     What makes one vendor different from another (docs/dialects.md): `profile` is where it came from, `params`
     fill the braces of `url`, `auth` is the header that carries the key, `headers` go with every request,
     `fields` renames fields of the body ("" leaves one out), `body` adds to it, and without `stream` every
-    answer is asked for in one piece.
+    answer is asked for in one piece. `auth` may instead name who gives out credentials that end.
     """
 
     url: str
@@ -50,6 +50,16 @@ class Endpoint:
     fields: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True
+
+    @property
+    def signs_for(self) -> str:
+        """Who gives out what a call is signed with: aws, entra or google; "" where a header has a key."""
+        return "" if "{key}" in self.auth else self.auth.partition(":")[0]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a call carries something that can be refused."""
+        return bool(self.auth_env or self.signs_for)
 
 
 @dataclass(frozen=True, slots=True)

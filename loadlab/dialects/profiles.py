@@ -57,19 +57,22 @@ def resolve(endpoint: Endpoint, config: Mapping[str, Any] | None = None) -> Endp
     profiles = known(config)
     name = endpoint.profile or _of_host(endpoint.url, profiles)
     if name is None:
+        _check_auth(endpoint.auth, f"target '{endpoint.name}': ")
         return replace(endpoint, dialect=endpoint.dialect or DEFAULT_DIALECT)
     if name not in profiles:
         raise UnknownNameError("profile", name, profiles)
     dialect = endpoint.dialect or profiles[name].get("dialect", DEFAULT_DIALECT)
     profile = _spoken(profiles[name], dialect)
     params = {**profile.get("params", {}), **endpoint.params}
+    auth = profile.get("auth", _BEARER) if endpoint.auth == _BEARER else endpoint.auth
+    who = _check_auth(auth, f"target '{endpoint.name}': ")
     return replace(
         endpoint,
         profile=name,
         dialect=dialect,
         url=_filled(_url(endpoint.url, profile.get("url", "")), params, name, endpoint.name),
-        auth_env=endpoint.auth_env or profile.get("api_key_env"),
-        auth=profile.get("auth", _BEARER) if endpoint.auth == _BEARER else endpoint.auth,
+        auth_env=None if who else endpoint.auth_env or profile.get("api_key_env"),
+        auth=auth,
         stream=endpoint.stream and profile.get("stream", True),
         params=params,
         headers={**profile.get("headers", {}), **endpoint.headers},
@@ -124,6 +127,16 @@ def _check(name: str, profile: Any) -> None:
     for part in (profile, *profile.get("with", {}).values()):
         if strange := sorted(set(part) - KEYS):
             raise UsageError(f"{where} has unknown key '{strange[0]}'. Known: {', '.join(sorted(KEYS))}.")
-    auth = profile.get("auth", _BEARER)
-    if not auth.startswith("aws:") and ("{key}" not in auth or ":" not in auth):
-        raise UsageError(f"{where} auth = {auth!r} must be like 'api-key: {{key}}' or 'aws:bedrock'.")
+    _check_auth(profile.get("auth", _BEARER), f"{where} ")
+
+
+def _check_auth(auth: str, where: str) -> str:
+    """Who gives credentials out, "" where a header carries a key. Raises UsageError for neither."""
+    if "{key}" in auth and ":" in auth:
+        return ""
+    who, _, service = auth.partition(":")
+    if who in ("entra", "google") or (who == "aws" and service):
+        return who
+    raise UsageError(
+        f"{where}auth = {auth!r} must be like 'api-key: {{key}}', 'aws:bedrock', 'entra' or 'google'."
+    )

@@ -17,7 +17,7 @@ from loadlab.dialects import Call, Dialect
 from loadlab.dialects.audio import seconds_of
 from loadlab.drive.admission import Admission, share_of
 from loadlab.drive.punctual import Waiter
-from loadlab.wire.auth import auth_headers, signer_of
+from loadlab.wire.auth import Sign, kept_signer_of
 from loadlab.wire.client import Client
 from loadlab.wire.trust import Trust
 from loadlab.workloads import Replay, Synthetic, Workload, share
@@ -29,14 +29,19 @@ class Lane(NamedTuple):
     endpoint: Endpoint
     dialect: Dialect
     client: Client
-    sign: Callable[[Call], Call]
+    sign: Sign
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> Lane:
+    def of(cls, endpoint: Endpoint, sign: Sign) -> Lane:
         """The way to that endpoint, nothing connected yet."""
-        headers = {"User-Agent": f"loadlab/{__version__}", **auth_headers(endpoint)}
-        client = Client(headers, tls=Trust.of(endpoint))
-        return cls(endpoint, dialects.get(endpoint.dialect), client, signer_of(endpoint))
+        client = Client({"User-Agent": f"loadlab/{__version__}"}, tls=Trust.of(endpoint))
+        return cls(endpoint, dialects.get(endpoint.dialect), client, sign)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why calls will soon be signed with what has ended; None while all is well."""
+        said: str | None = getattr(self.sign, "trouble", None)
+        return said
 
     def carry_out(self, call: Call, exchange: Exchange, timeouts: Timeouts) -> None:
         """Sends the call, signed already, and fills the exchange."""
@@ -47,6 +52,12 @@ class Lane(NamedTuple):
             )
         else:
             self.client.send(call, exchange, timeouts)
+
+    def close(self) -> None:
+        """Closes every connection, and ends who keeps credentials fresh."""
+        self.client.close()
+        if close := getattr(self.sign, "close", None):
+            close()
 
 
 class Driver:
@@ -67,7 +78,7 @@ class Driver:
         routes: Sequence[Endpoint] = (),
     ) -> None:
         self.endpoint = endpoint
-        self._lanes = [Lane.of(place) for place in (endpoint, *routes)]
+        self._lanes = [Lane.of(place, kept_signer_of(place)) for place in (endpoint, *routes)]
         self.seed, self.worker, self.workers = seed, worker, workers
         self._number = worker
         self.admission: Admission | None = None
@@ -130,7 +141,11 @@ class Driver:
     def close(self) -> None:
         """Closes every connection."""
         for lane in self._lanes:
-            lane.client.close()
+            lane.close()
+
+    def troubles(self) -> list[str]:
+        """What will soon make endpoints refuse us, in words."""
+        return [trouble for lane in self._lanes if (trouble := lane.trouble)]
 
     @contextmanager
     def _place(self, exchange: Exchange) -> Iterator[None]:

@@ -20,7 +20,7 @@ from loadlab.dialects import profiles
 from loadlab.drive import preflight
 from loadlab.drive.driver import Driver
 from loadlab.recorder.decode import decode
-from loadlab.wire.auth import auth_headers
+from loadlab.wire.auth import signer_of
 
 if TYPE_CHECKING:
     from loadlab.drive.user import StreamUser
@@ -66,7 +66,7 @@ def _plain_driver(environment: Any, user: StreamUser) -> Driver:
         url=user.host, model=options.model, name=user.host, dialect=user.dialect, auth_env=options.api_key_env
     )
     endpoint = profiles.resolve(endpoint)
-    endpoint = preflight.check(endpoint, auth_headers(endpoint))
+    endpoint = preflight.check(endpoint, signer_of(endpoint))
     return Driver(
         endpoint,
         lambda exchange: _report(environment, endpoint, exchange),

@@ -20,7 +20,7 @@ from loadlab.core.nouns import Endpoint, Request
 from loadlab.dialects import Call
 from loadlab.dialects.calls import address
 from loadlab.drive.ask import Answer, PreflightError, TimeoutTargetError, ask
-from loadlab.wire.auth import signer_of
+from loadlab.wire.auth import Sign
 
 _PROBE_TOKENS = 16  # OpenAI's responses take no smaller cap
 
@@ -33,19 +33,20 @@ class Found(NamedTuple):
     models: list[str]
 
 
-def check(endpoint: Endpoint, headers: dict[str, str]) -> Endpoint:
+def check(endpoint: Endpoint, sign: Sign) -> Endpoint:
     """The endpoint with its model filled in. Raises UsageError or TargetError, in one line what to change."""
-    found = find(endpoint, headers)
-    if found.endpoint.model not in found.models or endpoint.auth_env:
-        first(found, headers)
+    found = find(endpoint, sign)
+    if found.endpoint.model not in found.models or endpoint.keyed:
+        first(found, sign)
     return found.endpoint
 
 
-def find(endpoint: Endpoint, headers: dict[str, str]) -> Found:
+def find(endpoint: Endpoint, sign: Sign) -> Found:
     """What is there, asked at no cost. Raises UsageError, or PreflightError when nothing answers."""
     _check_url(endpoint)
-    answer = ask(endpoint, "GET", address(endpoint, "/models", "/v1"), headers)
-    if answer.status in (401, 403) and not (endpoint.auth_env or endpoint.auth.startswith("aws:")):
+    call = sign(Call("GET", address(endpoint, "/models", "/v1")))
+    answer = ask(endpoint, call.method, call.url, call.headers)
+    if answer.status in (401, 403) and not endpoint.keyed:
         words = f"{endpoint.url} wants a key (HTTP {answer.status}); give --api-key-env NAME."
         raise PreflightError("key", words)
     models = _models(answer.body) if answer.status == 200 else []
@@ -54,7 +55,7 @@ def find(endpoint: Endpoint, headers: dict[str, str]) -> Found:
     return Found(endpoint, answer, models)
 
 
-def first(found: Found, headers: dict[str, str]) -> Answer | None:
+def first(found: Found, sign: Sign) -> Answer | None:
     """One short request as the load would send it, and its answer; None for one that did not come in time.
 
     Raises PreflightError for a refusal. What a busy server says (429, 5xx, silence) is for the run to
@@ -67,8 +68,7 @@ def first(found: Found, headers: dict[str, str]) -> Answer | None:
     if call.messages:
         return None
     try:
-        signed = signer_of(endpoint)(call)
-        answer = ask(endpoint, call.method, call.url, {**signed.headers, **headers}, call.body)
+        answer = ask(endpoint, call.method, call.url, sign(call).headers, call.body)
     except TimeoutTargetError:
         return None
     if answer.status == 429 or answer.status >= 500:
@@ -109,8 +109,7 @@ def refusal(endpoint: Endpoint, call: Call, answer: Answer, models: list[str]) -
     place = f"[targets.{endpoint.name}] of loadlab.toml"
     lower = said.lower()
     if answer.status in (401, 403):
-        where = f"${endpoint.auth_env}" if endpoint.auth_env else "--api-key-env NAME"
-        return PreflightError("key", f"{endpoint.url} refused the key ({said}); check {where}.")
+        return PreflightError("key", f"{endpoint.url} refused {_credential(endpoint, said)}.")
     unserved = f"{endpoint.url} does not serve model '{endpoint.model}' ({said});"
     if models and endpoint.model not in models:
         near = difflib.get_close_matches(endpoint.model, models, n=1)
@@ -129,6 +128,17 @@ def refusal(endpoint: Endpoint, call: Call, answer: Answer, models: list[str]) -
         return PreflightError("request", words)
     words = f"{endpoint.url} refused a first request ({said}); the words say what to change."
     return PreflightError("request", words)
+
+
+def _credential(endpoint: Endpoint, said: str) -> str:
+    """What was refused, with the server's words, and where to look."""
+    match endpoint.signs_for:
+        case "aws":
+            return f"the signature ({said}); check the AWS keys, the region and what their role may do"
+        case "entra" | "google" as source:
+            return f"the {source.capitalize()} token ({said}); check whose it is and what that may do"
+    where = f"${endpoint.auth_env}" if endpoint.auth_env else "--api-key-env NAME"
+    return f"the key ({said}); check {where}"
 
 
 def _read(endpoint: Endpoint, answer: Answer, *, streams: bool) -> None:

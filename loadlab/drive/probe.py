@@ -18,6 +18,7 @@ from loadlab.drive import preflight
 from loadlab.drive.ask import Answer, PreflightError
 from loadlab.drive.preflight import Found
 from loadlab.drive.speak import speak
+from loadlab.wire.auth import Sign
 
 TOKENS = 32
 _LONG = Request(prompt="Count from one to one hundred in words.", max_tokens=TOKENS)
@@ -35,18 +36,18 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def probe(endpoint: Endpoint, headers: dict[str, str], timeouts: Timeouts) -> Iterator[Finding]:
+def probe(endpoint: Endpoint, sign: Sign, timeouts: Timeouts) -> Iterator[Finding]:
     """What works there, one after the other; it ends with the first problem that stops all else.
 
     Raises UsageError for what no request can be made of.
     """
     try:
-        found = preflight.find(endpoint, headers)
+        found = preflight.find(endpoint, sign)
     except PreflightError as error:
         yield from _stopped(endpoint, error)
         return
     try:
-        first = preflight.first(found, headers)
+        first = preflight.first(found, sign)
     except PreflightError as error:
         yield from _stopped(endpoint, error)
     else:
@@ -86,8 +87,9 @@ def _answers(found: Found, timeouts: Timeouts) -> Iterator[Finding]:
 
 
 def _key(endpoint: Endpoint) -> Finding:
-    if endpoint.auth.startswith("aws:"):
-        return Finding("key", "ok", "the signature for AWS is accepted")
+    if endpoint.signs_for:
+        words = {"aws": "the signature for AWS", "entra": "the Entra token", "google": "the Google token"}
+        return Finding("key", "ok", f"{words[endpoint.signs_for]} is accepted")
     if endpoint.auth_env:
         return Finding("key", "ok", f"the key in ${endpoint.auth_env} is accepted")
     return Finding("key", "ok", "none is given and none is wanted")

@@ -18,6 +18,7 @@ from loadlab.drive.ask import Answer, PreflightError
 from loadlab.drive.driver import Lane
 from loadlab.drive.preflight import refusal
 from loadlab.recorder.decode import decode
+from loadlab.wire.auth import signer_of
 
 Hear = Callable[[Delta], None]
 
@@ -63,7 +64,7 @@ def speak(endpoint: Endpoint, request: Request, timeouts: Timeouts, hear: Hear |
     A failure is in the result. Raises UsageError for a key or a file that cannot be used, InterruptedRunError
     on Ctrl-C.
     """
-    lane = Lane.of(endpoint)
+    lane = Lane.of(endpoint, signer_of(endpoint))
     request = request if endpoint.stream else replace(request, stream=False)
     call = lane.sign(lane.dialect.encode(endpoint, request))
     reads = _Heard()
@@ -81,7 +82,7 @@ def speak(endpoint: Endpoint, request: Request, timeouts: Timeouts, hear: Hear |
     finally:
         hub.exception_stream = stream
         sending.kill()
-        lane.client.close()
+        lane.close()
     return Spoken(lane, call, exchange)
 
 

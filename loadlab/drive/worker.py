@@ -48,6 +48,7 @@ class Worker:
         self._timeout_s = run.timeout_s
         self._max_rate = run.max_rate
         self._allowed: int | None = None
+        self._told: set[str] = set()
         self._driver = Driver(
             run.endpoint,
             self._sink,
@@ -180,8 +181,16 @@ class Worker:
     def _report_forever(self) -> None:
         while True:
             gevent.sleep(_PROGRESS_S)
+            self._tell_troubles()
             if self._driver.admission:
                 self._report(self._driver.admission)
+
+    def _tell_troubles(self) -> None:
+        """Says once what will soon make an endpoint refuse us."""
+        for trouble in self._driver.troubles():
+            if trouble not in self._told:
+                self._told.add(trouble)
+                self._control.send(**{"is": "note", "note": trouble})
 
     def _report(self, admission: Admission) -> None:
         self._control.send(

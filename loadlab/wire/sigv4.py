@@ -1,15 +1,14 @@
-"""AWS Signature Version 4: a call becomes a signed call, by keys from the environment.
+"""AWS Signature Version 4: a call becomes a signed call.
 
-In scope: keys and session tokens in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. Out of
-scope: profiles, SSO, roles of a machine; `aws configure export-credentials --format env` prints theirs.
+Out of scope: where the keys come from, and when the next ones are due.
 Source: docs.aws.amazon.com, "Create a signed AWS API request", read 2026-11.
 """
 
 from __future__ import annotations
 
 import hmac
-import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
@@ -24,51 +23,46 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class SigV4:
-    """Signs calls to one service in one region. Its `repr` shows no secret."""
+    """Signs calls to one service in one region with `keys`: key_id, secret and token, as they are then.
+
+    Its `repr` shows no secret.
+    """
 
     service: str
     region: str
-    key_id: str
-    secret: str
-    token: str = ""
+    keys: Callable[[], Mapping[str, str]]
 
     def __repr__(self) -> str:
         return f"SigV4({self.service!r}, {self.region!r})"
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> SigV4:
+    def of(cls, endpoint: Endpoint, keys: Callable[[], Mapping[str, str]]) -> SigV4:
         """The signer that an endpoint's `auth`, such as "aws:bedrock", asks for. Raises UsageError."""
-        keys = {name: os.environ.get(name, "").strip() for name in _VARIABLES}
-        if missing := [name for name in _VARIABLES[:2] if not keys[name]]:
-            raise UsageError(
-                f"target '{endpoint.name}' is signed with AWS keys, and {missing[0]} is not set; "
-                "export it, for example with: aws configure export-credentials --format env"
-            )
         if "region" not in endpoint.params:
             raise UsageError(
                 f"target '{endpoint.name}' is signed for AWS; give params = {{ region = \"…\" }}."
             )
-        return cls(endpoint.auth.removeprefix("aws:"), endpoint.params["region"], *keys.values())
+        return cls(endpoint.auth.removeprefix("aws:"), endpoint.params["region"], keys)
 
     def __call__(self, call: Call, at_s: float | None = None) -> Call:
         """The call with the headers that sign it, now or at that epoch second."""
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at_s))
-        own = {"X-Amz-Date": moment} | ({"X-Amz-Security-Token": self.token} if self.token else {})
+        keys = self.keys()
+        own = {"X-Amz-Date": moment} | ({"X-Amz-Security-Token": token} if (token := keys["token"]) else {})
         scope = f"{moment[:8]}/{self.region}/{self.service}/aws4_request"
         names, canonical = _canonical(call, own)
         said = "\n".join((_ALGORITHM, moment, scope, sha256(canonical).hexdigest()))
-        signature = hmac.new(self._key(moment[:8]), said.encode(), sha256).hexdigest()
-        word = f"{_ALGORITHM} Credential={self.key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
+        signature = hmac.new(self._key(keys["secret"], moment[:8]), said.encode(), sha256).hexdigest()
+        word = (
+            f"{_ALGORITHM} Credential={keys['key_id']}/{scope}, SignedHeaders={names}, Signature={signature}"
+        )
         return replace(call, headers={**call.headers, **own, "Authorization": word})
 
-    def _key(self, day: str) -> bytes:
-        key = b"AWS4" + self.secret.encode()
+    def _key(self, secret: str, day: str) -> bytes:
+        key = b"AWS4" + secret.encode()
         for part in (day, self.region, self.service, "aws4_request"):
             key = hmac.new(key, part.encode(), sha256).digest()
         return key
-
-
-_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 def _canonical(call: Call, own: dict[str, str]) -> tuple[str, bytes]:

@@ -24,7 +24,7 @@ def read(body: bytes, *cuts: int) -> list[tuple[dict[str, str], bytes]]:
 
 @pytest.mark.parametrize("name", FRAMED)
 def test_botocore_reads_what_we_read(name: str) -> None:
-    eventstream = pytest.importorskip("botocore.eventstream", reason="no botocore here; pip install botocore")
+    eventstream = pytest.importorskip("botocore.eventstream", reason="extra aws")
     body = b"".join([*conformance.stream(vendor(name)), exception("throttlingException", "Grüße")])
     theirs = eventstream.EventStreamBuffer()
     theirs.add_data(body)
@@ -39,7 +39,7 @@ def test_split_at_random_places() -> None:
 
 
 def test_headers_of_every_type_are_passed_over() -> None:
-    eventstream = pytest.importorskip("botocore.eventstream", reason="no botocore here; pip install botocore")
+    eventstream = pytest.importorskip("botocore.eventstream", reason="extra aws")
     head = (
         b"\x01t\x00" b"\x01f\x01" b"\x01b\x02\x07" b"\x01s\x03\x00\x07" b"\x01i\x04\x00\x00\x00\x07"
         b"\x01l\x05\x00\x00\x00\x00\x00\x00\x00\x07" b"\x01y\x06\x00\x02ab" b"\x01w\x07\x00\x02hi"

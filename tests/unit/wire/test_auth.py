@@ -8,19 +8,19 @@ import pytest
 
 from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Endpoint
-from loadlab.wire.auth import auth_headers
+from loadlab.wire.auth import key_header
 
 ENDPOINT = Endpoint("http://here/v1", "m", name="here", auth_env="TEST_KEY")
 
 
 def test_without_a_variable_there_is_no_header() -> None:
-    assert auth_headers(Endpoint("http://here/v1", "m")) == {}
+    assert key_header(Endpoint("http://here/v1", "m")) == {}
 
 
 @pytest.mark.parametrize("value", ["sk-1", "sk-1\n", " sk-1\r\n"])
 def test_the_key_is_sent_without_the_space_around_it(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", value)
-    assert auth_headers(ENDPOINT) == {"Authorization": "Bearer sk-1"}
+    assert key_header(ENDPOINT) == {"Authorization": "Bearer sk-1"}
 
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
@@ -29,7 +29,7 @@ def test_a_missing_key_is_said(value: str | None, monkeypatch: pytest.MonkeyPatc
     if value is not None:
         monkeypatch.setenv("TEST_KEY", value)
     with pytest.raises(UsageError, match="TEST_KEY, which is not set"):
-        auth_headers(ENDPOINT)
+        key_header(ENDPOINT)
 
 
 @pytest.mark.parametrize("value", ["sk\r\nX-Evil: 1", "schlüssel"])
@@ -38,7 +38,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("TEST_KEY", value)
     with pytest.raises(UsageError, match="TEST_KEY has characters") as refused:
-        auth_headers(ENDPOINT)
+        key_header(ENDPOINT)
     assert value not in str(refused.value)
 
 
@@ -53,4 +53,4 @@ def test_the_header_is_the_vendors(
     form: str, header: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_KEY", "sk-1")
-    assert auth_headers(replace(ENDPOINT, auth=form)) == header
+    assert key_header(replace(ENDPOINT, auth=form)) == header
