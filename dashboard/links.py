@@ -29,3 +29,18 @@ def tradeoff_path(run_ids: Sequence[str]) -> str:
 def run_link(run_id: str, words: Any) -> dcc.Link:
     """A link to a run's page."""
     return dcc.Link(words, href=run_path(run_id))
+
+
+def gate_path(gate_id: str) -> str:
+    """The address of a gate's page."""
+    return f"/gates/{quote(gate_id, safe='')}"
+
+
+def compare_path(run_ids: Sequence[str], **query: str | None) -> str:
+    """The address of a comparison; the first run is the base."""
+    return f"/compare{url.write({'runs': ','.join(run_ids), **query})}"
+
+
+def hardware_path(run_id: str) -> str:
+    """The address of what the hardware did during a run."""
+    return f"/hardware{url.write({'run': run_id})}"

@@ -40,6 +40,11 @@ class Source:
         """The store's URL with any password hidden."""
         return str(self._store.where)
 
+    @property
+    def store(self) -> Any:
+        """The store itself, for what is read once and not drawn as a run."""
+        return self._store
+
     def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The newest runs, one dict each with the store's columns."""
         return [
@@ -60,6 +65,11 @@ class Source:
             if len(self._summaries) > _KEPT:
                 self._summaries.popitem(last=False)
         return summary
+
+    def priced(self, ref: str) -> Any:
+        """As `run`, with the price and the terms that are in force now. Raises NoDataError."""
+        stored = self.run(ref)
+        return analysis.priced_at(stored, self._store.pricings(stored.id)[-1])
 
     def curve(self, ref: str) -> pd.DataFrame:
         """One row per measured level of a run. Raises NoDataError."""

@@ -17,6 +17,9 @@ from loadlab.figures import Theme
 
 from ..source import Source
 from . import (
+    compare,
+    gate,
+    gates,
     not_found,
     overview,
     run,
@@ -40,7 +43,10 @@ class Page(Protocol):
 PAGES: tuple[Page, ...] = (
     overview,
     tradeoff,
+    compare,
+    gates,
     run,
+    gate,
 )
 
 

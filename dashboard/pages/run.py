@@ -45,7 +45,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
         section(
             "Hardware, server and load generator", *hardware_by_level(summary), parts.hardware(trace, theme)
         ),
-        section("Setting", *parts.setting(source.run(summary.run["id"]))),
+        section("Setting", *parts.setting(source.priced(summary.run["id"]))),
     )
 
 

@@ -123,7 +123,7 @@ def _limit_input(column: str, choice: Choice) -> dmc.NumberInput:
 def _content(source: Source, theme: Theme, choice: Choice) -> list[Any]:
     if not choice.runs:
         return [empty("No run is chosen. Pick one above.")]
-    stored = [source.run(ref) for ref in choice.runs[:MAX_SERIES]]
+    stored = [source.priced(ref) for ref in choice.runs[:MAX_SERIES]]
     names = dict(zip(choice.runs, distinct_names(stored), strict=False))
     named = {name: source.curve(ref) for ref, name in names.items()}
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadlab.analysis.curve import at_slo, curve, dominated
-from loadlab.analysis.ledger import at_pricing
+from loadlab.analysis.ledger import at_pricing, priced_at
 from loadlab.analysis.nouns import LevelSummary, Stored, Summary, label
 from loadlab.analysis.samples import request_metrics
 from loadlab.analysis.summary import summarise
@@ -22,6 +22,7 @@ __all__ = [
     "curve",
     "dominated",
     "label",
+    "priced_at",
     "request_metrics",
     "summarise",
     "summary_of",

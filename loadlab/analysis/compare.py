@@ -8,7 +8,7 @@ Out of scope: pass or fail.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -202,11 +202,15 @@ def verdict(measure: Measure, ratio: float, low: float, high: float, practical: 
 
 
 def between_runs(
-    store: Any, like: Observed, measures: Sequence[Measure], but: Sequence[str] = ()
+    store: Any,
+    like: Observed,
+    measures: Sequence[Measure],
+    but: Sequence[str] = (),
+    of: Callable[[Any, str], Observed] = observe,
 ) -> dict[str, Spread]:
     """By measure name, how much stored runs of the same kind and host differ, those of `but` left out.
 
-    Fewer than three say nothing.
+    Fewer than three say nothing. `of` reads a run; only its summary is looked at.
     """
     runs = store.runs()
     spec = like.summary.spec
@@ -219,7 +223,7 @@ def between_runs(
         & (runs["n_levels"] == 1)
         & ~runs["id"].isin(list(but))
     ]
-    found = (observe(store, ref) for ref in same["id"].head(_MOST_EARLIER))
+    found = (of(store, ref) for ref in same["id"].head(_MOST_EARLIER))
     kind = [run for run in found if not any(each.grave for each in apart(like, run))]
     return {
         measure.name: Spread(stdev(logs), len(logs) - 1)

@@ -28,10 +28,15 @@ SUMS = ("runs", "requests", "failed", "prompt_tokens", "output_tokens")
 MONEY = ("usd", "usd_at_least", "wasted_usd", "usd_per_mtok_output")
 
 
-def at_pricing(stored: Any, requests: pd.DataFrame, terms: Any) -> tuple[Stored, pd.DataFrame]:
-    """The run and its requests as if `terms`, a pricing of the store, had been in force from the start."""
+def priced_at(stored: Any, terms: Any) -> Any:
+    """The run as if `terms`, a pricing of the store, had been in force from the start."""
     spec = replace(stored.spec, terms=terms.terms)
-    now = replace(stored, price=terms.price, unpriced=terms.unpriced, spec=spec)
+    return replace(stored, price=terms.price, unpriced=terms.unpriced, spec=spec)
+
+
+def at_pricing(stored: Any, requests: pd.DataFrame, terms: Any) -> tuple[Stored, pd.DataFrame]:
+    """The run and its requests as if `terms` had been in force from the start."""
+    now = priced_at(stored, terms)
     if terms.price == stored.price:
         return now, requests
     return now, priced(requests, terms.price, stored.started_at_ns)

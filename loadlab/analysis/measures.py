@@ -112,8 +112,9 @@ class Observed:
         return Interval(float(extreme(kept)) if n else None, None, None, n, n, "an extreme has no interval")
 
     def value(self, measure: Measure) -> float | None:
-        """The measure's value; None where it was not measured."""
-        return self.interval(measure).value
+        """The measure's value; None where it was not measured. What the summary has is not computed again."""
+        stats = self.level.metrics.get(measure.metric, {})
+        return stats[measure.stat] if measure.stat in stats else self.interval(measure).value
 
 
 def _level_value(level: LevelSummary, metric: str) -> Interval:

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 from loadlab.figures.curves import cost_curve, tradeoff
 from loadlab.figures.distribution import ecdf
+from loadlab.figures.forest import forest
 from loadlab.figures.lanes import lane_statistics, lanes
 from loadlab.figures.over_time import Band, bands_of, errors_over_time, latency_over_time
+from loadlab.figures.rules import MAX_RULES, RuleRow, gate_trend, rule_dots
 from loadlab.figures.slo import Limit
 from loadlab.figures.theme import DARK, LIGHT, MAX_SERIES, THEMES, Theme
 
 __all__ = [
     "DARK",
     "LIGHT",
+    "MAX_RULES",
     "MAX_SERIES",
     "THEMES",
     "Band",
     "Limit",
+    "RuleRow",
     "Theme",
     "bands_of",
     "cost_curve",
     "ecdf",
     "errors_over_time",
+    "forest",
+    "gate_trend",
     "lane_statistics",
     "lanes",
     "latency_over_time",
+    "rule_dots",
     "tradeoff",
 ]

@@ -17,11 +17,16 @@ Sample = npt.NDArray[np.float64]
 
 
 def ecdf(
-    samples: Mapping[str, Sample], metric: str, limit: float | None = None, theme: Theme = LIGHT
+    samples: Mapping[str, Sample],
+    metric: str,
+    limit: float | None = None,
+    theme: Theme = LIGHT,
+    baseline: str | None = None,
 ) -> go.Figure:
     """Share of samples (%) at or below each value, one step curve per series with its n, at most six.
 
-    `limit` draws the SLO at that value. Drawn with at most 1,000 points a series: the slowest are all kept.
+    `limit` draws the SLO at that value; the series named `baseline` is grey. Drawn with at most 1,000 points
+    a series: the slowest are all kept.
     """
     words = axis(metric)
     known = {
@@ -34,15 +39,16 @@ def ecdf(
         yaxis={"title": "Share of samples (%)", "range": [0, 101], "tickvals": [0, 25, 50, 75, 95]},
     )  # fmt: skip
     for place, (name, values) in enumerate(known.items()):
-        _add_steps(chart, f"{name} (n = {values.size:,})", values, place, words.unit, theme)
+        style = (theme.baseline, "solid") if name == baseline else series_style(place, theme)[::2]
+        _add_steps(chart, f"{name} (n = {values.size:,})", values, style, words.unit)
     if limit:
         chart.add_vline(x=limit, line={"color": theme.slo, "width": 2, "dash": "dash"}, name="SLO")
     return chart.update_layout(showlegend=True)
 
 
-def _add_steps(chart: go.Figure, name: str, values: Sample, place: int, unit: str, theme: Theme) -> None:
+def _add_steps(chart: go.Figure, name: str, values: Sample, style: tuple[str, ...], unit: str) -> None:
     ranks = _ranks(values.size)
-    colour, _, dash = series_style(place, theme)
+    colour, dash = style
     chart.add_scatter(
         x=values[ranks], y=100 * (ranks + 1) / max(values.size, 1), name=name, mode="lines",
         line={"color": colour, "dash": dash, "width": 2, "shape": "hv"},

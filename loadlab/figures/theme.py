@@ -20,6 +20,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 class Theme:
     """Colours of one theme. `series`: one per series. `shade` tints the region that meets the SLO.
 
+    `baseline` is the grey of what others are compared with.
+
     `cost` runs from cheap to dear: Cividis, whose dark end is lifted where the paper is dark.
     """
 
@@ -31,6 +33,7 @@ class Theme:
     paper: str
     slo: str
     shade: str
+    baseline: str
     cost: tuple[str, str, str]
 
 
@@ -43,6 +46,7 @@ LIGHT = Theme(
     paper="#FFFFFF",
     slo="#0B6E4F",
     shade="rgba(11, 110, 79, 0.08)",
+    baseline="#6B7280",
     cost=("#00224E", "#7C7B78", "#FEE838"),
 )
 DARK = Theme(
@@ -54,6 +58,7 @@ DARK = Theme(
     paper="#1A1B1E",
     slo="#4CC38A",
     shade="rgba(76, 195, 138, 0.10)",
+    baseline="#9AA3AF",
     cost=("#3D6FC4", "#A59C74", "#FFEA46"),
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
