@@ -20,9 +20,13 @@ from . import (
     compare,
     gate,
     gates,
+    glossary,
     not_found,
     overview,
     run,
+    runs,
+    settings,
+    targets,
     tradeoff,
 )
 
@@ -45,6 +49,10 @@ PAGES: tuple[Page, ...] = (
     tradeoff,
     compare,
     gates,
+    runs,
+    targets,
+    settings,
+    glossary,
     run,
     gate,
 )

@@ -276,7 +276,8 @@ def _rows_table(sides: Sides, against: Mapping[str, Comparison]) -> html.Div:
         for name, found in against.items()
         for each in (found.differences or _values_alone(sides, name))
     ]
-    return table(_METRICS, rows, "Every metric with its ratio and verdict")
+    columns = [column for column in _METRICS if column.key != "run" or len(against) > 1]
+    return table(columns, rows, "Every metric with its ratio and verdict")
 
 
 def _values_alone(sides: Sides, name: str) -> list[Difference]:

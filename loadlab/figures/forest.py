@@ -14,18 +14,22 @@ from loadlab.analysis.compare import PRACTICAL, Difference
 from loadlab.figures.theme import LIGHT, MAX_SERIES, Theme, figure, series_style
 
 _ROW_PX, _EDGE_PX = 26, 120
-_TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_TICKS = {  # by how many times the right end is the left one
+    1.8: (0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5),
+    6.0: (0.2, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0),
+    math.inf: (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0),
+}
 _SIDES = {"lower": "◀ better", "higher": "better ▶"}
 
 
 def forest(
     against: Mapping[str, Sequence[Difference]], practical: float = PRACTICAL, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Each series' ratio to the base per metric with its 95 % interval; at most six series.
+    """Each series' ratio to the base per metric with its 95 % interval; at most five series.
 
     The band around 1 holds differences that are none in practice. A ratio without an interval is hollow.
     """
-    drawn = dict(list(against.items())[:MAX_SERIES])
+    drawn = dict(list(against.items())[: MAX_SERIES - 1])
     panels = {better: _measures(drawn, better) for better in _SIDES}
     panels = {better: names for better, names in panels.items() if names}
     rows = sum(len(names) for names in panels.values())
@@ -75,7 +79,8 @@ def _scale(against: Mapping[str, Sequence[Difference]]) -> tuple[list[float], li
     ]
     low, high = min([0.9, *known]) / 1.05, max([1.1, *known]) * 1.05
     low, high = max(low, 0.02), min(high, 50.0)
-    return [tick for tick in _TICKS if low <= tick <= high], [math.log10(low), math.log10(high)]
+    ticks = next(ticks for limit, ticks in _TICKS.items() if high / low <= limit)
+    return [tick for tick in ticks if low <= tick <= high], [math.log10(low), math.log10(high)]
 
 
 def _add_panel(
@@ -124,7 +129,7 @@ def _add_series(
     number: int | str,
     theme: Theme,
 ) -> None:
-    colour, symbol, _ = series_style(index, theme)
+    colour, symbol, _ = series_style(index + 1, theme)  # the first style is the base's, elsewhere
     known = [(at, each) for at, each in enumerate(found) if each is not None and each.ratio is not None]
     nudge = (index - (series - 1) / 2) * 0.7 / max(series, 1)
     bounded = [each.low is not None and each.high is not None for _, each in known]

@@ -2,6 +2,7 @@
 
 from loadlab.store.incidents import Change, Incident
 from loadlab.store.opening import open  # noqa: A004 (store.open reads well and is never star-imported)
+from loadlab.store.run_pages import Sought
 from loadlab.store.sharing import SharedStore, take_over
 from loadlab.store.statistics import JudgedLevel, Statistic
 from loadlab.store.store import Store
@@ -13,6 +14,7 @@ __all__ = [
     "JudgedLevel",
     "Pricing",
     "SharedStore",
+    "Sought",
     "Statistic",
     "Store",
     "StoredRun",

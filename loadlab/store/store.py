@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from loadlab.core.errors import NoDataError
 from loadlab.core.nouns import Level, Price, Reading, Result, Run, RunState, Terms, Verdict
-from loadlab.store import codec, engine, frames, rows, schema
+from loadlab.store import codec, engine, frames, rows, run_pages, schema
 from loadlab.store.incidents import Incidents
 from loadlab.store.migration import HEAD
 from loadlab.store.statistics import Statistics, forget
@@ -168,6 +168,20 @@ class Store:
             found = frames.runs(connection, limit)
         found["state"] = [state(*pair) for pair in zip(found["state"], found["heartbeat_at_ns"], strict=True)]
         return found
+
+    def runs_page(
+        self, sought: run_pages.Sought, offset: int = 0, limit: int = 50
+    ) -> tuple[pd.DataFrame, int]:
+        """Some of the runs that are sought, as `runs` gives them, and how many there are in all."""
+        with self._transaction() as connection:
+            found, total = run_pages.page(connection, sought, offset, limit)
+        found["state"] = [state(*pair) for pair in zip(found["state"], found["heartbeat_at_ns"], strict=True)]
+        return found, total
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Each target, url and model that was ever run against: runs, newest_at_ns (UTC). Newest first."""
+        with self._transaction() as connection:
+            return run_pages.kinds(connection)
 
     def run(self, ref: str) -> StoredRun:
         """The run of that id, unique prefix of an id, or "latest". Raises NoDataError."""
