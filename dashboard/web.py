@@ -15,7 +15,7 @@ from flask import Response, jsonify, request
 from loadlab.core.errors import LoadlabError
 from loadlab.figures import assets
 
-from . import packing, pages
+from . import gating, packing, pages
 from .shell import EARLY
 from .source import Source
 
@@ -127,6 +127,8 @@ def _exists(source: Source, path: str) -> bool:
     if module is pages.not_found:
         return False
     try:
+        if "gate_id" in parts:
+            return bool(gating.document(source, parts["gate_id"]))
         return "run_id" not in parts or bool(source.run(parts["run_id"]))
     except LoadlabError:
         return False

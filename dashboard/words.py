@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dash import html
 
 from loadlab.core.units import number
@@ -24,6 +27,12 @@ def judged(word: str, doubt: bool = False) -> html.Span:
     return html.Span(
         f"{_JUDGED.get(word, '–')} {word}{' *' if doubt else ''}", className=f"verdict verdict-{colour}"
     )
+
+
+def standing(run: Mapping[str, Any]) -> str | None:
+    """What to say of a run in one word: its verdict once it has finished, else its state."""
+    word = run["verdict"] if run["state"] == "finished" else run["state"]
+    return word if isinstance(word, str) else None  # a frame has NaN where there is none
 
 
 def share(part: int, whole: int) -> str:

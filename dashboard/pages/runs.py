@@ -20,7 +20,7 @@ from ..empty import no_runs
 from ..links import compare_path, run_link, tradeoff_path
 from ..moments import minute
 from ..source import Source, host, short_id
-from ..words import counted
+from ..words import counted, standing
 
 PATH = "/runs"
 TITLE = "Runs"
@@ -153,7 +153,6 @@ def _row(run: Mapping[str, Any], kept: Mapping[str, str | None]) -> dict[str, An
     picked = url.names(kept.get("pick"))
     chosen = run["id"] in picked
     after = [ref for ref in picked if ref != run["id"]] if chosen else [*picked, run["id"]]
-    word = run["verdict"] if run["state"] == "finished" else run["state"]
     failed, n = int(run["n_failed"]), int(run["n_requests"])
     return {
         "pick": dcc.Link(
@@ -174,7 +173,7 @@ def _row(run: Mapping[str, Any], kept: Mapping[str, str | None]) -> dict[str, An
         "levels": f"{run['n_levels']:,}",
         "requests": f"{n:,}",
         "failed": f"{number(100 * failed / n)} %" if n else "–",
-        "verdict": verdict(word if isinstance(word, str) else None),
+        "verdict": verdict(standing(run)),
         "class": "row-picked" if chosen else None,
     }
 

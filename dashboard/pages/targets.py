@@ -18,7 +18,7 @@ from ..components import Column, empty, page, section, table, verdict
 from ..links import run_link
 from ..moments import ago, minute
 from ..source import Source
-from ..words import counted
+from ..words import counted, standing
 
 PATH = "/targets"
 TITLE = "Targets"
@@ -121,7 +121,6 @@ def _last(source: Source, target: str, model: str | None, runs: int) -> dict[str
         return {"runs": "0", "last": "never", "failed": "–", "health": "– never run"}
     run = found.iloc[0]
     n, failed = int(run["n_requests"]), int(run["n_failed"])
-    word = run["verdict"] if run["state"] == "finished" else run["state"]
     at = minute(run["started_at_ns"])
     return {
         "runs": dcc.Link(f"{runs:,}", href=f"/runs{url.write(exact)}"),
@@ -130,7 +129,7 @@ def _last(source: Source, target: str, model: str | None, runs: int) -> dict[str
             html.Div(ago(run["started_at_ns"]), className="below"),
         ],
         "failed": f"{number(100 * failed / n)} % of {n:,}" if n else "–",
-        "health": [html.Div(_health(n, failed)), html.Div(verdict(word), className="below")],
+        "health": [html.Div(_health(n, failed)), html.Div(verdict(standing(run)), className="below")],
     }
 
 
