@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from loadlab.cli import options
 from loadlab.cli.output import emit_json, say
 from loadlab.core import config
-from loadlab.core.errors import ExitCode, NoDataError
+from loadlab.core.errors import ExitCode, NoDataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,14 +122,16 @@ def trigger(name: Name, db: options.Db = None, json: options.Json = False) -> No
     import time
 
     from loadlab import store
+    from loadlab.alerts import channels
+    from loadlab.alerts.poster import Poster
     from loadlab.schedule.child import Stop
     from loadlab.schedule.work import Work
     from loadlab.store.schedule_log import Entry, ScheduleLog
 
     configuration = config.load()
     schedule, place = _checked(configuration), config.store_url(db)
-    job, stop = schedule.job(name), Stop()
-    with store.open(place) as database, _signals(stop):
+    job, stop, about = schedule.job(name), Stop(), channels.parse(configuration)
+    with store.open(place) as database, _signals(stop), Poster(database, about, os.environ, say):
         entries = ScheduleLog(database)
         entry = entries.book(
             Entry(job.name, time.time_ns(), job.command, schedule.group, cause="hand")
@@ -141,6 +144,47 @@ def trigger(name: Name, db: options.Db = None, json: options.Json = False) -> No
     elif found.told:
         say(found.told)
     raise typer.Exit(ExitCode.INTERRUPTED if stop.asked else ExitCode.UNTRUSTED if code is None else code)
+
+
+@app.command("emit")
+def emit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="cron, systemd, k8s, github or gitlab.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the files into this folder.", metavar="DIR")
+    ] = None,
+    image: Annotated[str, typer.Option(help="Container image for k8s.")] = "loadlab",
+    json: options.Json = False,
+) -> None:
+    """Write the jobs for another scheduler: complete files, on stdout or into a folder."""
+    import getpass
+    import shutil
+    import sys
+
+    from loadlab.schedule.emit import Place, render
+
+    configuration, folder = config.load(), config.folder()
+    schedule = _checked(configuration)
+    program = shutil.which("loadlab") or f"{sys.executable} -m loadlab"
+    text = (folder / "loadlab.toml").read_text(encoding="utf-8")
+    place = Place(str(folder), getpass.getuser(), program, image, text, configuration)
+    files = render(kind, schedule, place)
+    if json:
+        emit_json({"files": files})
+    elif output is not None:
+        _write(output, files)
+    else:
+        typer.echo("\n".join(f"# ---- {name}\n{body}" for name, body in files.items()), nl=False)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, body in files.items():
+        place = folder / name
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(body, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write '{place}': {error.strerror}. Choose another place.") from error
+        say(f"wrote {place}")
 
 
 @contextmanager
@@ -172,7 +216,6 @@ def _accept(job: Job) -> None:
     import typer.main
 
     from loadlab.cli.app import app as whole
-    from loadlab.core.errors import UsageError
 
     command: Any = typer.main.get_command(whole)
     words = list(job.command)

@@ -20,19 +20,18 @@ def targets(job: Job, config: Mapping[str, Any]) -> tuple[str, ...]:
 def _named(job: Job, config: Mapping[str, Any]) -> list[str]:
     """By the flags of the command, else by the tables that it reads."""
     given = [
-        value for flag in ("--target", "--url", "--base-url") for value in _values(job.command, flag)
+        value for flag in ("--target", "--url", "--base-url") for value in values(job.command, flag)
     ]  # fmt: skip
-    given += [route.partition("=")[2] for route in _values(job.command, "--route")]
+    given += [route.partition("=")[2] for route in values(job.command, "--route")]
     if job.kind.startswith("gate"):
         gate = config.get("gate", {})
         flags = {"target": "--url", "base": "--base-url"}
-        given += [
-            gate[key] for key, flag in flags.items() if gate.get(key) and not _values(job.command, flag)
-        ]
+        given += [gate[key] for key, flag in flags.items() if gate.get(key) and not values(job.command, flag)]
     return given
 
 
-def _values(words: Sequence[str], flag: str) -> list[str]:
+def values(words: Sequence[str], flag: str) -> list[str]:
+    """What a flag is given in a command, in either spelling."""
     found = [after for word, after in pairwise(words) if word == flag]
     return found + [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
 
