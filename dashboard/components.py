@@ -46,6 +46,20 @@ def section(title: str, *children: Any, note: Any = None) -> html.Section:
     return html.Section([*head, *children], className="card")
 
 
+def tabs(label: str, options: Iterable[tuple[str, str, bool]]) -> html.Nav:
+    """The parts of a page as links: (words, address, whether it is shown)."""
+    links = [
+        dcc.Link(
+            words,
+            href=href,
+            className="part part-shown" if shown else "part",
+            title="shown" if shown else None,
+        )
+        for words, href, shown in options
+    ]
+    return html.Nav(links, className="parts", **{"aria-label": label})
+
+
 def tiles(*pairs: tuple[str, str, str]) -> html.Div:
     """A row of tiles, each (label, value, what stands below it)."""
     return html.Div([_tile(*pair) for pair in pairs], className="tiles")

@@ -21,6 +21,16 @@ def run_path(run_id: str, **query: str | None) -> str:
     return f"/run/{quote(run_id, safe='')}{url.write(query)}"
 
 
+def request_path(run_id: str, worker: int, seq: int) -> str:
+    """The address of one request's page."""
+    return f"{run_path(run_id)}/request/{worker}-{seq}"
+
+
+def live_path(run_id: str = "") -> str:
+    """The address of a run under way; without one, of whichever is."""
+    return f"/live/{quote(run_id, safe='')}" if run_id else "/live"
+
+
 def tradeoff_path(run_ids: Sequence[str]) -> str:
     """The address of throughput against latency for these runs."""
     return f"/tradeoff{url.write({'runs': ','.join(run_ids)})}"

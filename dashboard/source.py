@@ -15,6 +15,8 @@ from loadlab.analysis import Summary
 from loadlab.figures import Band, bands_of
 
 _KEPT = 256
+_TRACES = 4
+_MOST_GAPS = 1_000_000  # 20 MB a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Source:
     def __init__(self, store: Any) -> None:
         self._store = store
         self._summaries: OrderedDict[str, Summary] = OrderedDict()
+        self._traces: OrderedDict[str, Trace] = OrderedDict()
 
     @property
     def where(self) -> str:
@@ -76,7 +79,17 @@ class Source:
         return analysis.curve(self.summary(ref))
 
     def trace(self, run_id: str) -> Trace:
-        """Everything a run's page draws over time."""
+        """Everything a run's page draws over time; of runs that have ended the last few are kept."""
+        if run_id in self._traces:
+            return self._traces[run_id]
+        trace = self._trace(run_id)
+        if self.run(run_id).state != "running" and len(trace.gaps) <= _MOST_GAPS:
+            self._traces[run_id] = trace
+            if len(self._traces) > _TRACES:
+                self._traces.popitem(last=False)
+        return trace
+
+    def _trace(self, run_id: str) -> Trace:
         requests, gaps = self._store.requests(run_id), self._store.gaps(run_id)
         return Trace(
             requests=requests,

@@ -16,6 +16,7 @@ from loadlab.core.errors import LoadlabError
 from loadlab.figures import assets
 
 from . import gating, packing, pages
+from .pages import request as request_page
 from .shell import EARLY
 from .source import Source
 
@@ -129,6 +130,11 @@ def _exists(source: Source, path: str) -> bool:
     try:
         if "gate_id" in parts:
             return bool(gating.document(source, parts["gate_id"]))
-        return "run_id" not in parts or bool(source.run(parts["run_id"]))
+        run = source.run(parts["run_id"]) if "run_id" in parts else None
+        return (
+            run is None
+            or "request" not in parts
+            or bool(request_page.found(source, run.id, parts["request"]))
+        )
     except LoadlabError:
         return False

@@ -23,6 +23,7 @@ from . import (
     glossary,
     not_found,
     overview,
+    request,
     run,
     runs,
     settings,
@@ -54,6 +55,7 @@ PAGES: tuple[Page, ...] = (
     settings,
     glossary,
     run,
+    request,
     gate,
 )
 

@@ -1,80 +1,137 @@
-"""Run detail: what happened, level by level and second by second."""
+"""Run detail: what happened, level by level, second by second, request by request; `tab` says which part."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, dcc, html
 
 from loadlab.analysis import LevelSummary, Summary
 from loadlab.core.errors import NoDataError
-from loadlab.figures import LIGHT, THEMES, Theme
+from loadlab.figures import Theme
 from loadlab.figures.slo import DEFAULT
 
-from .. import url
 from ..answers import answer, held
-from ..components import empty, page, section, table, verdict
+from ..choosing import chips
+from ..components import empty, page, section, table, tabs, verdict
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, level_rows
-from ..links import overview_link, run_link, tradeoff_path
-from ..source import Source, Trace, host, run_name
+from ..links import live_path, overview_link, run_link, run_path, tradeoff_path
+from ..source import Source, host, run_name
 from . import run_parts as parts
+from . import run_requests
 from .hardware_table import hardware_by_level
 
 PATH = "/run/<run_id>"
 TITLE = "Run"
+KEYS = ("tab", "level", "metric", "as", *run_requests.KEYS)
+_Kept = dict[str, str | None]
 
 
 def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
-    """The run in the path; `level` and `metric` choose what the middle of the page shows."""
+    """The run in the path: the part `tab`, shaped by `level`, `metric`, `as` and those of the requests."""
     try:
         summary = source.summary(query["run_id"])
     except NoDataError as error:
         return _unknown(source, str(error))
-    trace = source.trace(summary.run["id"])
+    kept: _Kept = {key: query.get(key) for key in KEYS}
+    tab = kept["tab"] if kept["tab"] in TABS else "summary"
+    run_id = summary.run["id"]
     return page(
-        f"Run {summary.run['id']}",
-        answer(_subject(summary), source.curve(summary.run["id"]), DEFAULT),
-        _verdict(summary),
-        _levels(source, summary),
-        _one_level(source, summary, query),
-        section("Over time", parts.over_time(trace, theme)),
-        section("Errors", parts.errors(summary, trace, theme)),
-        _spread(summary, trace, query, theme),
-        section(
-            "Hardware, server and load generator", *hardware_by_level(summary), parts.hardware(trace, theme)
+        f"Run {run_id}",
+        answer(_subject(summary), source.curve(run_id), DEFAULT),
+        _still_running(summary),
+        tabs(
+            "Parts of this run",
+            [(words, run_path(run_id, tab=name), name == tab) for name, (words, _) in TABS.items()],
         ),
-        section("Setting", *parts.setting(source.priced(summary.run["id"]))),
+        *TABS[tab][1](source, summary, kept, theme),
+        about=_about(summary),
     )
 
 
 def register(app: Dash, source: Source) -> None:
-    """Choosing a level or a metric redraws those parts alone and writes the URL."""
+    """Every choice on this page is a link."""
 
-    @app.callback(  # type: ignore[untyped-decorator]
-        Output("run-level-numbers", "children"),
-        Output("run-distribution", "children"),
-        Output("url", "search", allow_duplicate=True),
-        Output("shown", "data", allow_duplicate=True),
-        Input("run-level", "value"),
-        Input("run-metric", "value"),
-        State("shown", "data"),
-        prevent_initial_call=True,
+
+def _about(summary: Summary) -> str:
+    sent = sum(level.requests["sent"] for level in summary.levels)
+    window_s = sum(level.window_s or 0 for level in summary.levels)
+    spec = summary.spec
+    return (
+        f"{spec.scenario} on {spec.endpoint.model}, {len(summary.levels)} levels, n = {sent:,} requests in "
+        f"{window_s:,.0f} s, warm-up excluded, {summary.run['verdict']}"
     )
-    def choose(level: str, metric: str, shown: dict[str, str]) -> Any:
-        query = {"level": level, "metric": metric}
-        summary = source.summary(shown["path"].rsplit("/", 1)[-1])
-        drawn = url.read(shown["search"])
-        before = (_level(source, summary, drawn), _metric(drawn))
-        after = (_level(source, summary, query), _metric(query))
-        if before == after:  # the pickers were just laid out
-            return no_update, no_update, no_update, no_update
-        search = url.write(query)
-        spread = parts.distribution(
-            summary, source.trace(summary.run["id"]), metric, THEMES.get(shown["theme"], LIGHT)
-        )
-        return parts.level_numbers(after[0]), spread, search, {**shown, "search": search}
+
+
+def _still_running(summary: Summary) -> Any:
+    if summary.run["state"] != "running":
+        return None
+    return html.P(
+        ["This run is under way: ", dcc.Link("watch it live", href=live_path(summary.run["id"])), "."]
+    )
+
+
+def _summary(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    return [_verdict(summary), _levels(source, summary), _one_level(source, summary, kept)]
+
+
+def _time(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    trace = source.trace(summary.run["id"])
+    return [
+        section("Over time", parts.over_time(trace, theme)),
+        section("Density", parts.density_of(trace, theme), note=parts.DENSITY_NOTE),
+        section("Stalls", *parts.stalls(source, summary, trace), note=parts.STALLS_NOTE),
+    ]
+
+
+def _distributions(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    trace, metric = source.trace(summary.run["id"]), _metric(kept)
+    path = run_path(summary.run["id"])
+    metrics = [
+        ("" if name == parts.DISTRIBUTED[0] else name, parts.metric_label(name)) for name in parts.DISTRIBUTED
+    ]
+    drawn = parts.distribution(summary, trace, metric, theme, bars=kept["as"] == "histogram")
+    choice = html.Div(
+        [
+            chips("Metric", path, kept, "metric", metrics),
+            chips("Drawn as", path, kept, "as", [("", "share at or below"), ("histogram", "histogram")]),
+        ],
+        className="choices",
+    )
+    return [section("Distribution", choice, drawn)]
+
+
+def _errors(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    run_id = summary.run["id"]
+    return [
+        section("Errors", parts.errors(summary, source.trace(run_id), theme)),
+        section("By HTTP status", parts.statuses(source.store.request_log.outcomes(run_id))),
+    ]
+
+
+def _hardware(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    drawn = parts.hardware(source.trace(summary.run["id"]), theme)
+    return [section("Hardware, server and load generator", *hardware_by_level(summary), drawn)]
+
+
+def _setting(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    return [section("Setting", *parts.setting(source.priced(summary.run["id"])))]
+
+
+def _requests(source: Source, summary: Summary, kept: _Kept, theme: Theme) -> list[Any]:
+    return run_requests.explorer(source, summary, kept)
+
+
+TABS: dict[str, tuple[str, Callable[[Source, Summary, _Kept, Theme], list[Any]]]] = {
+    "summary": ("Summary", _summary),
+    "time": ("Over time", _time),
+    "distributions": ("Distributions", _distributions),
+    "errors": ("Errors", _errors),
+    "requests": ("Requests", _requests),
+    "hardware": ("Hardware", _hardware),
+    "setting": ("Setting", _setting),
+}
 
 
 def _subject(summary: Summary) -> str:
@@ -82,16 +139,16 @@ def _subject(summary: Summary) -> str:
     return f"{endpoint.model} on {host(endpoint.url)}"
 
 
-def _level(source: Source, summary: Summary, query: Mapping[str, str]) -> LevelSummary | None:
+def _level(source: Source, summary: Summary, kept: Mapping[str, str | None]) -> LevelSummary | None:
     """The level a query asks for; else the highest that holds the SLO, else the first."""
     known = {str(level.index): level for level in summary.levels}
     found = held(source.curve(summary.run["id"]), DEFAULT).level
     default = str(found["level"]) if found else next(iter(known), "")
-    return known.get(query.get("level", default)) or known.get(default)
+    return known.get(kept.get("level") or default) or known.get(default)
 
 
-def _metric(query: Mapping[str, str]) -> str:
-    metric = query.get("metric", "")
+def _metric(kept: Mapping[str, str | None]) -> str:
+    metric = kept.get("metric") or ""
     return metric if metric in parts.DISTRIBUTED else parts.DISTRIBUTED[0]
 
 
@@ -118,29 +175,17 @@ def _levels(source: Source, summary: Summary) -> html.Section:
     return section("Levels", table(columns, level_rows(curve, DEFAULT), "Measured levels"), html.P(link))
 
 
-def _one_level(source: Source, summary: Summary, query: Mapping[str, str]) -> html.Section:
-    level = _level(source, summary, query)
-    picker = dmc.SegmentedControl(
-        id="run-level",
-        data=[{"value": str(each.index), "label": each.label} for each in summary.levels],
-        value=str(level.index) if level else None,
-        **{"aria-label": "Level"},
+def _one_level(source: Source, summary: Summary, kept: _Kept) -> html.Section:
+    level = _level(source, summary, kept)
+    if level is None:
+        return section("One level in numbers", empty("No level was measured."))
+    options = [(str(each.index), each.label) for each in summary.levels]
+    chosen = {**kept, "level": str(level.index)}
+    picker = (
+        chips("Level", run_path(summary.run["id"]), chosen, "level", options) if len(options) > 1 else None
     )
-    return section(
-        "One level in numbers", picker, html.Div(parts.level_numbers(level), id="run-level-numbers")
-    )
-
-
-def _spread(summary: Summary, trace: Trace, query: Mapping[str, str], theme: Theme) -> html.Section:
-    metric = _metric(query)
-    picker = dmc.SegmentedControl(
-        id="run-metric",
-        data=[{"value": name, "label": parts.metric_label(name)} for name in parts.DISTRIBUTED],
-        value=metric,
-        **{"aria-label": "Metric"},
-    )
-    drawn = parts.distribution(summary, trace, metric, theme)
-    return section("Distribution", picker, html.Div(drawn, id="run-distribution"))
+    numbers = parts.level_numbers(level, source.trace(summary.run["id"]))
+    return section("One level in numbers", picker, *numbers)
 
 
 def _unknown(source: Source, error: str) -> Any:

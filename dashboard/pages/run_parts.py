@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dash import html
+from dash import dcc, html
 
-from loadlab.analysis import LevelSummary, Summary, request_metrics
-from loadlab.analysis.percentiles import LEVELS, wanted
+from loadlab.analysis import LevelSummary, Summary
+from loadlab.analysis.intervals import mean_interval, quantile_interval
+from loadlab.analysis.percentiles import LEVELS, Sample, wanted
+from loadlab.analysis.samples import REQUEST_METRICS, column, ok
 from loadlab.core.metrics import METRICS
 from loadlab.core.units import NS_PER_S, number, usd
 from loadlab.figures import (
     MAX_SERIES,
     Theme,
+    density,
     ecdf,
     errors_over_time,
+    histogram,
     lane_statistics,
     lanes,
     latency_over_time,
@@ -29,8 +33,9 @@ from loadlab.figures.slo import DEFAULT
 
 from ..components import Column, chart, empty, facts, table, tiles
 from ..levels import per_mtok
+from ..links import request_path
 from ..prices import price_facts
-from ..source import Trace
+from ..source import Source, Trace
 
 DISTRIBUTED = ("ttft_ms", "itl_ms", "e2e_ms")
 _SHORT = {"ttft_ms": "TTFT", "itl_ms": "ITL", "e2e_ms": "End to end"}
@@ -71,20 +76,26 @@ def metric_label(name: str) -> str:
     return _SHORT[name]
 
 
-def level_numbers(level: LevelSummary | None) -> Any:
-    """Tiles and percentiles of one level."""
-    if level is None:
-        return empty("No level was measured.")
-    rows = [_percentile_row(name, stats) for name, stats in level.metrics.items() if stats["n"]]
+def level_numbers(level: LevelSummary, trace: Trace) -> list[Any]:
+    """Tiles and percentiles of one level, each with its 95 % interval."""
+    rows = [
+        _percentile_row(name, stats, _samples(trace, name, level.index))
+        for name, stats in level.metrics.items()
+        if stats["n"]
+    ]
     if not rows:
         return [_tiles(level), empty("No request of this level succeeded, so there is no latency to show.")]
-    few = html.P("† fewer than ten samples lie beyond this percentile: read it with care.", className="note")
-    marked = any("†" in text for row in rows for text in row.values() if isinstance(text, str))
     return [
         _tiles(level),
         table(_PERCENTILES, rows, f"Percentiles at {level.label}"),
-        few if marked else None,
+        html.P(_PERCENTILES_NOTE, className="note"),
     ]
+
+
+_PERCENTILES_NOTE = (
+    "Small print: the 95 % interval, from order statistics of as many values as count as independent; a dash "
+    "where they are too few. † fewer than ten samples lie beyond this percentile: read it with care."
+)
 
 
 def _tiles(level: LevelSummary) -> html.Div:
@@ -114,11 +125,23 @@ def _window(level: LevelSummary) -> str:
     return f"over {quantity(level.window_s, 's')}"
 
 
-def _percentile_row(name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
+def _percentile_row(name: str, stats: Mapping[str, Any], sample: Sample | None = None) -> dict[str, Any]:
     metric = METRICS[name]
     label = html.Span(metric.label, title=f"{metric.formula}. {metric.help}")
-    cells = {statistic: _cell(stats, statistic, metric.unit) for statistic in STATISTICS}
+    cells: dict[str, Any] = {statistic: _cell(stats, statistic, metric.unit) for statistic in STATISTICS}
+    if sample is not None:
+        cells = {statistic: [html.Div(text), _within(sample, statistic)] for statistic, text in cells.items()}
     return {"metric": label, "n": f"{stats['n']:,}", **cells}
+
+
+def _within(sample: Sample, statistic: str) -> html.Div | None:
+    """The bounds of a statistic in small print; the unit stands above them. An extreme has none."""
+    if statistic == "max":
+        return None
+    found = mean_interval(sample) if statistic == "mean" else quantile_interval(sample, LEVELS[statistic])
+    known = found.low is not None and found.high is not None
+    text = f"{number(found.low)} – {number(found.high)}" if known else "–"
+    return html.Div(text, className="below", title=found.why or None)
 
 
 def _cell(stats: Mapping[str, Any], statistic: str, unit: str) -> str:
@@ -144,6 +167,89 @@ def _timeline_table(timeline: pd.DataFrame) -> html.Div:
         for row in timeline.to_dict("records")
     ]
     return table(_BINS, rows, "The run in bins of time")
+
+
+DENSITY_NOTE = "Successful requests by when they were sent and how long their first token took."
+STALLS_NOTE = (
+    "The longest waits between two pieces of one answer, each over five times the run's median wait and over "
+    "50 ms. Every one opens its request."
+)
+_STALLS = (
+    Column("Request", "request", number=False),
+    Column("Load", "level", number=False),
+    Column("At", "at", help="Since the run began, when the wait began"),
+    Column("Waited", "waited"),
+)
+
+
+def density_of(trace: Trace, theme: Theme) -> Any:
+    """Where in time which TTFT was common."""
+    answered = trace.requests[ok(trace.requests)]
+    if not np.isfinite(column(answered, "first_token_ns")).any():
+        return empty("No successful request has a first token, so there is nothing to draw.")
+    return chart(
+        "density", density(trace.requests, trace.bands, theme),
+        f"Time to first token of {len(answered):,} requests over the run.", _timeline_table(trace.timeline),
+        _dots(answered),
+    )  # fmt: skip
+
+
+def _dots(answered: pd.DataFrame) -> pd.DataFrame:
+    sent_s = column(answered, "sent_ns") / NS_PER_S
+    return pd.DataFrame({"sent_s": sent_s, "ttft_ms": REQUEST_METRICS["ttft_ms"](answered)})
+
+
+def stalls(source: Source, summary: Summary, trace: Trace) -> list[Any]:
+    """The longest stalls of a run, at most 20."""
+    labels = {level.index: level.label for level in summary.levels}
+    limit_ms = max(50.0, 5 * float(trace.gaps["itl_ms"].median())) if len(trace.gaps) else 50.0
+    found = source.store.request_log.stalls(summary.run["id"], limit_ms, 20)
+    if found.empty:
+        return [html.P(f"No wait between two pieces of an answer was over {quantity(limit_ms, 'ms')}.")]
+    rows = [
+        {
+            "request": dcc.Link(
+                f"{row['worker']}-{row['seq']}",
+                href=request_path(summary.run["id"], row["worker"], row["seq"]),
+            ),
+            "level": labels.get(row["level"], ""),
+            "at": quantity(row["at_ns"] / NS_PER_S, "s"),
+            "waited": quantity(row["waited_ms"], "ms"),
+        }
+        for row in found.to_dict("records")
+    ]
+    return [table(_STALLS, rows, "The longest stalls")]
+
+
+_STATUSES = (
+    Column("Status", "status", number=False),
+    Column("Requests", "n"),
+    Column("Share", "share"),
+    Column("Error kinds", "kinds", number=False),
+)
+
+
+def statuses(outcomes: pd.DataFrame) -> Any:
+    """Requests by the HTTP status they ended with, warm-up included."""
+    if outcomes.empty:
+        return html.P("No request was recorded.")
+    known = outcomes.assign(status=[_status(value) for value in outcomes["status"]])
+    rows = [_status_row(str(status), group, outcomes["n"].sum()) for status, group in known.groupby("status")]
+    return table(_STATUSES, rows, "Requests by HTTP status")
+
+
+def _status(value: Any) -> str:
+    return "no answer" if pd.isna(value) else f"{value:.0f}"
+
+
+def _status_row(status: str, group: pd.DataFrame, whole: float) -> dict[str, str]:
+    kinds = group.dropna(subset=["error_kind"]).groupby("error_kind")["n"].sum()
+    return {
+        "status": status,
+        "n": f"{group['n'].sum():,}",
+        "share": f"{number(100 * group['n'].sum() / whole)} %",
+        "kinds": ", ".join(f"{kind} {n:,}" for kind, n in kinds.items()) or "–",
+    }
 
 
 def hardware(trace: Trace, theme: Theme) -> Any:
@@ -194,7 +300,7 @@ def _error_rows(levels: Iterable[LevelSummary]) -> list[dict[str, Any]]:
     ]
 
 
-def distribution(summary: Summary, trace: Trace, metric: str, theme: Theme) -> Any:
+def distribution(summary: Summary, trace: Trace, metric: str, theme: Theme, *, bars: bool = False) -> Any:
     """How one metric is spread, one curve per level; of more than six levels, six spread evenly."""
     samples = {level.label: _samples(trace, metric, level.index) for level in _spread_out(summary.levels)}
     known = {name: values for name, values in samples.items() if values.size}
@@ -212,15 +318,24 @@ def distribution(summary: Summary, trace: Trace, metric: str, theme: Theme) -> A
     ]
     columns = (Column("Load", "metric", number=False), *_PERCENTILES[1:])
     data = table(columns, rows, f"{METRICS[metric].label} by level")
-    return chart("distribution", ecdf(known, metric, limit, theme), finding, data)
+    figure = (histogram if bars else ecdf)(known, metric, limit, theme)
+    return chart("distribution", figure, finding, data, _sample_rows(known, metric))
 
 
-def _samples(trace: Trace, metric: str, level: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _sample_rows(known: Mapping[str, Sample], metric: str) -> pd.DataFrame:
+    parts = [pd.DataFrame({"load": name, metric: np.sort(values)}) for name, values in known.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _samples(trace: Trace, metric: str, level: int) -> Sample:
     rows = trace.gaps if metric == "itl_ms" else trace.requests
-    ok = rows["ok"] if metric == "itl_ms" else rows["error_kind"].isna()
+    # The generator can be late for a request that then fails: send lag counts every request that left.
+    ok = rows["ok"] if metric == "itl_ms" else rows["error_kind"].isna() | (metric == "send_lag_ms")
     chosen = rows[(rows["level"] == level) & ok.astype(bool) & ~rows["warmup"].astype(bool)]
-    values = chosen if metric == "itl_ms" else request_metrics(chosen)
-    return values[metric].dropna().to_numpy(dtype=np.float64)
+    values = (
+        chosen[metric].to_numpy(dtype=np.float64) if metric == "itl_ms" else REQUEST_METRICS[metric](chosen)
+    )
+    return values[np.isfinite(values)]
 
 
 def _spread_out(levels: tuple[LevelSummary, ...]) -> list[LevelSummary]:

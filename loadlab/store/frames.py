@@ -76,10 +76,16 @@ def requests(connection: sa.Connection, run_id: str, level: int | None) -> pd.Da
     return frame(connection, query.order_by(_request.planned_ns, _request.worker, _request.seq))
 
 
-def readings(connection: sa.Connection, run_id: str) -> pd.DataFrame:
-    """The table `reading` of one run, in order of time."""
+def readings(
+    connection: sa.Connection, run_id: str, since_ns: int | None = None, until_ns: int | None = None
+) -> pd.DataFrame:
+    """The table `reading` of one run, in order of time; `since_ns` and `until_ns` belong to the window."""
     reading = schema.reading
     query = sa.select(reading).where(reading.c.run_id == run_id)
+    if since_ns is not None:
+        query = query.where(reading.c.at_ns >= since_ns)
+    if until_ns is not None:
+        query = query.where(reading.c.at_ns <= until_ns)
     return frame(connection, query.order_by(reading.c.at_ns, reading.c.id))
 
 

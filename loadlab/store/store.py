@@ -19,6 +19,7 @@ from loadlab.core.nouns import Level, Price, Reading, Result, Run, RunState, Ter
 from loadlab.store import codec, engine, frames, rows, run_pages, schema
 from loadlab.store.incidents import Incidents
 from loadlab.store.migration import HEAD
+from loadlab.store.request_log import RequestLog
 from loadlab.store.statistics import Statistics, forget
 from loadlab.store.stored import Pricing, StoredRun, state
 from loadlab.store.url import shown, sqlite_file
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Store:
     """An open database. `loadlab.store.open` makes one; `migrated_from` is the revision it had, or None.
 
-    `incidents` and `statistics` are the tables of those names.
+    `incidents` and `statistics` are the tables of those names, `request_log` reads requests piece by piece.
     """
 
     def __init__(self, database: sa.Engine, migrated_from: str | None) -> None:
@@ -39,6 +40,7 @@ class Store:
         self.migrated_from = migrated_from
         self.incidents = Incidents(self._transaction)
         self.statistics = Statistics(self._transaction)
+        self.request_log = RequestLog(self._transaction)
 
     def begin_run(self, run: Run) -> None:
         """Stores what was asked; the run is `running` from here on."""
@@ -224,10 +226,10 @@ class Store:
             found = connection.execute(query).one_or_none()
         return codec.decode(*found) if found else []
 
-    def readings(self, run_id: str) -> pd.DataFrame:
-        """Table `reading` of one run (full id), in order of time."""
+    def readings(self, run_id: str, since_ns: int | None = None, until_ns: int | None = None) -> pd.DataFrame:
+        """Table `reading` of one run (full id), in order of time; with limits only what was read between."""
         with self._transaction() as connection:
-            return frames.readings(connection, run_id)
+            return frames.readings(connection, run_id, since_ns, until_ns)
 
     @property
     def where(self) -> str:

@@ -204,12 +204,23 @@ def test_from_the_list_to_a_run_and_a_level(visit: Visitor, full: str) -> None:
     seen.go("/", "Overview")
     seen.page.locator(f'td a[href="/run/{FLAWED}"]').click()
     seen.settled(f"Run {FLAWED}")
-    seen.page.get_by_text("32 users", exact=True).first.wait_for()
-    seen.page.locator("#run-level").get_by_text("16 users").click()
+    seen.page.get_by_role("link", name="16 users").click()
     seen.page.get_by_role("region", name="Percentiles at 16 users").wait_for()
-    seen.page.locator("#run-metric").get_by_text("ITL").click()
+    seen.page.get_by_role("link", name="Distributions").click()
+    seen.page.get_by_role("link", name="ITL").click()
     seen.page.get_by_text("Inter-token latency (ms), lower is better").wait_for()
-    seen.page.wait_for_url("**level=4&metric=itl_ms")
+    seen.page.wait_for_url("**tab=distributions&level=4&metric=itl_ms")
+    assert seen.complaints == []
+
+
+def test_from_the_slowest_request_to_its_timeline(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go(f"/run/{GOOD}?tab=requests", f"Run {GOOD}")
+    seen.page.get_by_role("link", name="TTFT", exact=True).click()
+    seen.page.wait_for_url("**sort=-ttft")
+    seen.page.get_by_role("region", name="Requests").get_by_role("row").nth(1).get_by_role("link").click()
+    seen.page.wait_for_url("**/request/0-*")
+    seen.settled("Request 0-")
     assert seen.complaints == []
 
 

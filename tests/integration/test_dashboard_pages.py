@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,30 +149,85 @@ def test_parameters_that_mean_nothing_get_a_page(source: Source, search: str) ->
     assert '"href": "/tradeoff"' in text
 
 
-def test_run_page_shows_every_part(source: Source) -> None:
-    text = at(source, f"/run/{GOOD}")
-    for part in (
-        "figure-over-time",
-        "figure-distribution",
-        "figure-hardware",
-        "Time to first token from plan",
-    ):
-        assert part in text
-    assert "No request failed: 288 of 288 succeeded." in text
-    assert "two cores rented by the hour" in text
+PARTS = {
+    "": ["Measured levels", "Percentiles at 8 users", "Time to first token from plan"],
+    "?tab=time": ["figure-over-time", "figure-density", "No wait between two pieces"],
+    "?tab=distributions": ["figure-distribution", "Share of samples"],
+    "?tab=distributions&as=histogram&metric=itl_ms": ["Inter-token latency (ms), lower is better"],
+    "?tab=errors": ["No request failed: 288 of 288 succeeded.", "Requests by HTTP status"],
+    "?tab=requests": ["1 to 100 of 288", f"/run/{GOOD}/request/0-0", "page 1 of 3"],
+    "?tab=hardware": ["figure-hardware", "What GPUs and server did at each level", "KV cache, fullest"],
+    "?tab=setting": ["two cores rented by the hour"],
+    "?tab=nonsense": ["Measured levels"],
+}
+
+
+@pytest.mark.parametrize(("search", "said"), PARTS.items())
+def test_run_page_shows_its_parts(source: Source, search: str, said: list[str]) -> None:
+    text = at(source, f"/run/{GOOD}", search)
+    assert [words for words in said if words not in text] == []
+    assert text.count('"role": "img"') == text.count('"type": "Graph"')
 
 
 def test_run_page_of_a_failed_run_shows_kinds_and_examples(source: Source) -> None:
-    text = at(source, f"/run/{FAILED}")
+    text = at(source, f"/run/{FAILED}", "?tab=errors")
     assert "48 of 48 requests failed." in text
     assert "503 Service Unavailable: queue is full" in text
-    assert "no successful request has it" in text
+    assert "no answer" in text
+    assert "no successful request has it" in at(source, f"/run/{FAILED}", "?tab=distributions")
+    assert "No successful request has a first token" in at(source, f"/run/{FAILED}", "?tab=time")
+    assert "48 requests" in at(source, f"/run/{FAILED}")
 
 
-def test_run_page_takes_level_and_metric_from_the_url(source: Source) -> None:
-    text = at(source, f"/run/{GOOD}", "?level=0&metric=itl_ms")
+def test_percentiles_have_intervals(source: Source) -> None:
+    text = at(source, f"/run/{GOOD}", "?level=0").encode().decode("unicode_escape")
     assert "Percentiles at 1 user" in text
-    assert "Inter-token latency (ms), lower is better" in text
+    assert re.search(r"\d+\.?\d* – \d+", text)
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("&of=2", "1 to 48 of 48"),
+        ("&end=failed", "No request matches."),
+        ("&end=200&page=2", "101 to 200 of 288"),
+        ("&end=503", "No request matches."),
+        ("&sort=-ttft", "TTFT ↓"),
+        ("&page=99", "No request matches."),
+        ("&page=abc&sort=nonsense&of=x", "1 to 100 of 288"),
+    ],
+)
+def test_requests_are_filtered_by_the_url(source: Source, search: str, said: str) -> None:
+    assert said in at(source, f"/run/{GOOD}", f"?tab=requests{search}").encode().decode("unicode_escape")
+
+
+def test_slow_requests_are_those_above_the_highest_p99(source: Source) -> None:
+    text = at(source, f"/run/{SLOW}", "?tab=requests&slow=p99&sort=-ttft")
+    slowest = max(level.metrics["ttft_ms"]["p99"] or 0 for level in source.summary(SLOW).levels)
+    rows = source.store.requests(SLOW)
+    above = int(((rows["first_token_ns"] - rows["sent_ns"]) / 1e6 > slowest).sum())
+    assert (f"1 to {above} of {above}" in text) if above else ("No request matches." in text)
+
+
+def test_one_request_has_a_page_of_its_own(source: Source) -> None:
+    text = at(source, f"/run/{GOOD}/request/0-7")
+    assert "figure-request" in text
+    assert "Timeline of one request" in text
+    assert "no stall" in text
+
+
+def test_a_failed_request_says_how_it_ended(source: Source) -> None:
+    text = at(source, f"/run/{FAILED}/request/0-0")
+    assert "Ended as 503 http_status" in text
+    assert "queue is full" in text
+
+
+@pytest.mark.parametrize("name", ["0-99999", "zero", "0-", "1-2-3", "0-1e5"])
+def test_a_request_that_is_none_has_a_page(source: Source, store: Store, name: str) -> None:
+    assert "This page cannot be shown" in at(source, f"/run/{GOOD}/request/{name}")
+    client = dashboard.create_app(store).server.test_client()
+    assert client.get(f"/run/{GOOD}/request/{name}").status_code == 404
+    assert client.get(f"/run/{GOOD}/request/0-7").status_code == 200
 
 
 def test_unknown_run_offers_the_ones_there_are(source: Source) -> None:
@@ -184,14 +240,15 @@ def test_run_that_only_began_has_a_page(empty_store: Store) -> None:
     empty_store.begin_run(dataclasses.replace(made.sweep("just-begun").run, price=None))
     text = at(Source(empty_store), "/run/just-begun")
     assert "No level of this run has begun" in text
-    assert "No request was sent." in text
+    assert "watch it live" in text
+    for tab, said in {
+        "time": "No request was recorded", "errors": "No request was sent.",
+        "requests": "No request of this run",
+        "distributions": "was not measured", "hardware": "No reading was stored",
+    }.items():  # fmt: skip
+        assert said in at(Source(empty_store), "/run/just-begun", f"?tab={tab}")
     assert "just-begun" in at(Source(empty_store), "/")
     assert "has no measured level yet" in at(Source(empty_store), "/tradeoff", "?runs=just-begun")
-
-
-def test_every_figure_has_words_for_those_who_cannot_see_it(source: Source) -> None:
-    text = at(source, f"/run/{GOOD}")
-    assert text.count('"role": "img"') == text.count('"type": "Graph"') == 3
 
 
 def test_choice_survives_the_url() -> None:
@@ -224,15 +281,6 @@ def test_controls_just_laid_out_redraw_nothing(store: Store) -> None:
     assert type(content).__name__ == type(search).__name__ == "NoUpdate"
 
 
-def test_level_picker_redraws_its_part(store: Store) -> None:
-    choose = callback(dashboard.create_app(store), "..run-level-numbers")
-    shown = {"path": f"/run/{GOOD}", "search": "", "theme": "light"}
-    numbers, spread, search, _ = choose("1", "e2e_ms", shown)
-    assert "Percentiles at 2 users" in json.dumps(numbers, cls=Plotly)
-    assert "End-to-end latency (ms)" in json.dumps(spread, cls=Plotly)
-    assert search == "?level=1&metric=e2e_ms"
-
-
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -262,13 +310,6 @@ def test_health_is_that_of_the_store(tmp_path: Path) -> None:
     assert broken.get_json()["status"] == "error"
 
 
-def test_what_the_server_did_stands_beside_the_latency(source: Source) -> None:
-    shown = at(source, f"/run/{GOOD}")
-    assert "What GPUs and server did at each level" in shown
-    assert "KV cache, fullest" in shown
-    assert "GPU power" not in shown  # no GPU was read
-
-
 def test_energy_per_token_is_a_column_where_power_was_read(sqlite_url: str) -> None:
     run = made.sweep("20261121-gpu-watt", users=(4,))
     start, end = min(each.planned_ns for each in run.results), max(each.done_ns or 0 for each in run.results)
@@ -276,6 +317,6 @@ def test_energy_per_token_is_a_column_where_power_was_read(sqlite_url: str) -> N
         run.readings.append(Reading(at_ns, "nvml", "gpu0", "power_w", 300.0))
     with loadlab.store.open(sqlite_url) as opened:
         made.fill(opened, run)
-        shown = at(Source(opened), "/run/20261121-gpu-watt")
+        shown = at(Source(opened), "/run/20261121-gpu-watt", "?tab=hardware")
     assert "Energy per output token" in shown
     assert "300 W" in shown
