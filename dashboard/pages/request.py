@@ -25,7 +25,7 @@ TITLE = "Request"
 MOST_ROWS = 200
 _NOTE = (
     f"A wait is called a stall when it is over {STALL_FACTOR:g} times the median wait of this answer and "
-    f"over {STALL_MS:g} ms. Several tokens may come in one arrival. The server's parts are lengths by its own "
+    f"over {STALL_MS:g} ms. An arrival may hold several tokens. The server's parts are lengths by its own "
     "clock, laid end to end from when the request was sent: they say how long, not when."
 )
 _WAITS = (
