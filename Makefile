@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPEN ?= 1
 LOCKED := pyproject.toml constraints.txt
 
-.PHONY: help setup setup-server setup-dev demo test test-slow check bench calibrate bench-server format docs lock wheel clean
+.PHONY: help setup setup-server setup-dev demo test test-slow check bench calibrate calibrate-planner bench-server format docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -38,6 +38,9 @@ bench: $(VENV)/.dev ## the stopwatch's error and cost, beside other clients (5 m
 
 calibrate: $(VENV)/.dev ## how often intervals and gates are wrong, into docs/accuracy.md (half a minute)
 	$(BIN)/python scripts/calibrate_gates.py
+
+calibrate-planner: $(VENV)/.dev ## how far plans are off, into docs/accuracy.md (some minutes)
+	$(BIN)/python scripts/calibrate_planner.py
 
 bench-server: $(VENV)/.dev ## what the bundled server serves, beside transformers serve (some minutes; wants a quiet machine)
 	@$(BIN)/python -u scripts/bench/server.py

@@ -20,6 +20,7 @@ from loadlab.cli import (
     gate,
     gpu,
     hardware,
+    plan,
     prices,
     report,
     run,
@@ -64,6 +65,7 @@ app.command("chat")(chat.chat)
 app.add_typer(runs.app, name="runs")
 app.command("compare")(compare.compare)
 app.add_typer(report.app, name="report")
+app.command("plan")(plan.plan)
 app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
 app.add_typer(hardware.app, name="hardware")

@@ -5,6 +5,7 @@ LoadlabError
 │   ├── UnknownNameError          a name that is not in a table; carries the nearest one
 │   └── StoreError                a database that cannot be opened, written or understood
 ├── TargetError          exit 3   the endpoint cannot be reached or refused the pre-flight
+├── SloError             exit 1   an SLO is missed, and more hardware does not help
 ├── MeasurementError     exit 4   the measurement cannot be trusted
 ├── NoDataError          exit 5   nothing stored answers the question
 └── InterruptedRunError  exit 130 stopped early; what was recorded is saved
@@ -62,6 +63,12 @@ class TargetError(LoadlabError):
     """The endpoint cannot be reached, or refused the pre-flight."""
 
     exit_code = ExitCode.TARGET
+
+
+class SloError(LoadlabError):
+    """An SLO is missed at every load that was measured; more hardware is not known to help."""
+
+    exit_code = ExitCode.GATE_FAILED
 
 
 class MeasurementError(LoadlabError):
