@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from made_server import SPEC, Array, Server, observed, poisson, seen, serve, ttft_ms
 
 from loadlab.core.units import NS_PER_S
 from loadlab.planner import Capacity, Measured, autoscale, capacity, slo_criteria
 from loadlab.planner.autoscale import Course
 from loadlab.planner.holdout import holdout, summary
 from loadlab.planner.measured import of
+from loadlab.planner.simulation import SPEC, Array, Server, observed, poisson, seen, serve, ttft_ms
 from loadlab.planner.sizing import replicas_for
 from loadlab.server import presets
 from loadlab.server.roofline import Hardware
@@ -84,7 +84,7 @@ def truth(server: Server, limit_ms: float) -> float:
     low, high = 0.3 * server.most_per_s, server.most_per_s
     for _ in range(STEPS):
         middle = (low + high) / 2
-        kept = np.quantile(ttft_ms(server, middle, TRUTH, (101,)), 0.95) <= limit_ms
+        kept = bool(np.quantile(ttft_ms(server, middle, TRUTH, (101,)), 0.95) <= limit_ms)
         low, high = (middle, high) if kept else (low, middle)
     return (low + high) / 2
 
@@ -156,7 +156,7 @@ def _kept(case: Case, peak: float, count: int) -> bool:
     return bool(np.quantile(late, 0.95) <= case.limit_ms)
 
 
-def dealt(server: Server, arrivals: Array, tokens: Array, to: np.ndarray) -> tuple[Array, Array]:  # type: ignore[type-arg]
+def dealt(server: Server, arrivals: Array, tokens: Array, to: Array) -> tuple[Array, Array]:
     """First token and end of each request, served by the replica it was dealt `to`."""
     first, done = np.empty(len(arrivals)), np.empty(len(arrivals))
     for replica in np.unique(to):

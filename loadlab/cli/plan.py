@@ -61,9 +61,7 @@ def plan(
     months: Annotated[int, typer.Option(help="So many months of --growth.")] = 1,
     mix: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Share of the traffic for one of several sweeps; may be repeated.", metavar="RUN=SHARE"
-        ),
+        typer.Option(help="Share of the traffic for one sweep of several; repeated.", metavar="RUN=SHARE"),
     ] = None,
     price: options.PriceName = None,
     api_price: Annotated[
@@ -84,8 +82,8 @@ def plan(
 ) -> None:
     """Say how many replicas, GPUs and dollars it takes to serve your traffic under an SLO.
 
-    From measured sweeps, and never beyond what they measured: exit code 1 when the SLO is not held even at the
-    lightest load, 4 when the answer would be a guess; both say what to measure.
+    From measured sweeps, and never beyond what they measured: exit code 1 when the SLO is not held even at
+    the lightest load, 4 when the answer would be a guess; both say what to measure.
     """
     from loadlab import planner
     from loadlab.planner import ask as asking

@@ -318,8 +318,8 @@ def _doubts(measured: Measured, steps: Sequence[Step], held: Step) -> list[str]:
     shortest = min(seen.level.requests["ok"] for seen in held.seen)
     if measured.axis == "rate" and shortest < LONG_ENOUGH:
         found.append(
-            f"{shortest:,} requests a run at {held.label}: near its capacity a queue takes longer to fill, so it "
-            f"may look some percent too high; {LONG_ENOUGH:,} are enough"
+            f"{shortest:,} requests a run at {held.label}: near its capacity a queue takes longer to "
+            f"fill, so it may look some percent too high; {LONG_ENOUGH:,} are enough"
         )
     return found + [f"left out: {words}" for words in measured.left_out]
 

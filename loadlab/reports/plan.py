@@ -108,10 +108,8 @@ def capacity_words(part: Part) -> str:
     """The capacity of a replica with its interval, in the plan's unit."""
     sized = part.sized
     least = "at least " if part.found.at_least else ""
-    return (
-        f"{least}{number(sized.point)} {sized.unit} ({number(sized.per_replica)} … {number(sized.high)}, 90 % "
-        f"interval; planned with the low end)"
-    )
+    interval = f"{number(sized.per_replica)} … {number(sized.high)}, 90 % interval"
+    return f"{least}{number(sized.point)} {sized.unit} ({interval}; planned with the low end)"
 
 
 def limit_words(part: Part) -> str:
@@ -149,7 +147,8 @@ def checked_words(part: Part) -> str:
     found = summary(holdout(part.measured))
     if found is None:
         return ""
-    return f"each inner load left out, the curve of the others misses it by {found[0]:.0%} (median), {found[1]:.0%} (p90)"
+    shares = f"{found[0]:.0%} (median), {found[1]:.0%} (p90)"
+    return f"each inner load left out, the curve of the others misses it by {shares}"
 
 
 def _ms(value: float) -> str:
@@ -189,7 +188,7 @@ def even_words(even: BreakEven) -> list[str]:
     month = f"own {dollars(even.own_usd)}, API {dollars(even.api_usd)}"
     lines = [
         f"at {number(even.mtok_per_month)} Mtok a month ({even.assumed}): {month}; {cheaper}",
-        f"per Mtok of prompts and outputs: own {usd(even.own_usd_per_mtok)}, API {usd(even.api_usd_per_mtok)}",
+        f"per Mtok, prompts too: own {usd(even.own_usd_per_mtok)}, API {usd(even.api_usd_per_mtok)}",
     ]
     if even.cheaper_from is None:
         top = f"{number(float(even.mtok[-1]))} Mtok a month"
@@ -297,8 +296,8 @@ def _wrapped(text: str) -> list[str]:
 def _labelled(label: str, text: str) -> list[str]:
     """Under a label; a price's long name or a command must not be cut."""
     return textwrap.wrap(
-        text, WIDTH, initial_indent=f"{label:<{_LABEL}}", subsequent_indent=" " * _LABEL, break_on_hyphens=False,
-        break_long_words=False,
+        text, WIDTH, initial_indent=f"{label:<{_LABEL}}", subsequent_indent=" " * _LABEL,
+        break_on_hyphens=False, break_long_words=False,
     )  # fmt: skip
 
 

@@ -58,8 +58,8 @@ def level(
     summary = LevelSummary(
         index=0, offered=offered,
         requests={"sent": n, "ok": n - failed, "failed": failed, "errors": {}, "warmup": 0},
-        metrics={}, rates={"requests_per_s": rate * (n - failed) / n}, cost={}, window_s=n / rate, finished=True,
-        achieved_per_s=rate, token_counts={}, unknown_prompts=0, generator={}, examples={},
+        metrics={}, rates={"requests_per_s": rate * (n - failed) / n}, cost={}, window_s=n / rate,
+        finished=True, achieved_per_s=rate, token_counts={}, unknown_prompts=0, generator={}, examples={},
         signs=Signs(growth=Growth(1.0, 1.0, 9.0)) if unstable else Signs(),
         hardware=hardware or {},
     )  # fmt: skip

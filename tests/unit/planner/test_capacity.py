@@ -115,7 +115,7 @@ def test_too_few_requests_are_refused_with_the_command() -> None:
 
 
 def test_only_failures_do_not_hold_anything() -> None:
-    with pytest.raises(SloError, match="errors ≤ 1.00 %, found 100 %"):
+    with pytest.raises(SloError, match=r"errors ≤ 1\.00 %, found 100 %"):
         capacity(sweeps.sweep([sweeps.level(2, 100, failed=400)]), slo_criteria(f"{P95}450"))
 
 

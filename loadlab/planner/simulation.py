@@ -1,4 +1,4 @@
-"""A made-up server whose truth can be had: for `calibrate_planner.py`. Its time is virtual.
+"""A made-up server whose truth can be had: for `make calibrate-planner`. Its time is virtual.
 
 Continuous batching in short: up to `places` requests run at once and share the device, a step takes
 `step_ms + slope_ms * running` and gives every running request one token; who finds no place waits in line. A
