@@ -151,7 +151,7 @@ def brute_force(case: Case, peak: float) -> int:
 def _kept(case: Case, peak: float, count: int) -> bool:
     rng = np.random.default_rng(77)
     arrivals, tokens = poisson(peak, BRUTE, rng), case.server.lengths(BRUTE, rng)
-    first, _ = dealt(case.server, arrivals, tokens, rng.integers(0, count, BRUTE))
+    first, _ = dealt(case.server, arrivals, tokens, rng.integers(0, count, BRUTE).astype(np.float64))
     late = 1000 * (first - arrivals)[BRUTE // 10 :]
     return bool(np.quantile(late, 0.95) <= case.limit_ms)
 
@@ -260,7 +260,7 @@ def by_requests(
     )
     rng = np.random.default_rng(9)
     there = np.array(serving)[(arrivals // 60).astype(int)]
-    to = (rng.random(arrivals.size) * there).astype(int)
+    to: Array = np.floor(rng.random(arrivals.size) * there)
     first, _ = dealt(case.server, arrivals, case.server.lengths(arrivals.size, rng), to)
     return hours, float(np.mean(1000 * (first - arrivals) > case.limit_ms))
 
