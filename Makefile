@@ -36,8 +36,9 @@ bench: $(VENV)/.dev ## the stopwatch's error and cost, beside other clients (5 m
 	@$(BIN)/python -u scripts/bench/bench.py
 	@$(BIN)/python -u scripts/bench/decode.py
 
-calibrate: $(VENV)/.dev ## how often intervals and gates are wrong, into docs/accuracy.md (half a minute)
+calibrate: $(VENV)/.dev ## how often intervals, gates and history are wrong, into docs/accuracy.md (a minute)
 	$(BIN)/python scripts/calibrate_gates.py
+	$(BIN)/python scripts/calibrate_history.py
 
 calibrate-planner: $(VENV)/.dev ## how far plans are off, into docs/accuracy.md (some minutes)
 	$(BIN)/python scripts/calibrate_planner.py

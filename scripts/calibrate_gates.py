@@ -57,13 +57,13 @@ def coverages(trials: int) -> Iterator[Row]:
             found = coverage(p, n, trials)
             # Where few values lie beyond the quantile, whole ranks make the interval wider than asked for.
             most = 0.99 if (p, n) == (0.99, 1000) else 0.98
-            yield _row("interval holds the truth", f"p{100 * p:g}, n = {n:,}, free", found, 0.93, most)
+            yield row("interval holds the truth", f"p{100 * p:g}, n = {n:,}, free", found, 0.93, most)
     for p in (0.50, 0.95, 0.99):
         found = coverage(p, 2000, trials, rho=RHO)
         setting = f"p{100 * p:g}, n = 2,000, neighbours alike (AR 0.5)"
-        yield _row("interval holds the truth", setting, found, 0.92, 0.98)
+        yield row("interval holds the truth", setting, found, 0.92, 0.98)
     found = coverage(0.50, 2000, trials, rho=RHO, shuffled=True)
-    yield _row("the same, order ignored", "p50, n = 2,000, neighbours alike (AR 0.5)", found, 0.0, 0.87)
+    yield row("the same, order ignored", "p50, n = 2,000, neighbours alike (AR 0.5)", found, 0.0, 0.87)
 
 
 def early(_: int) -> Iterator[Row]:
@@ -79,10 +79,10 @@ def gates(trials: int) -> Iterator[Row]:
     for noise in NOISES:
         found = rates(noise, regression=0.0, trials=trials, pairs=8, requests=1000, seed=1)
         setting = f"same server, 8 pairs × 1,000, {noise}"
-        yield _row("gate fails", setting, found["FAIL"], 0.0, 0.05)
-        yield _row("gate is inconclusive", setting, found["INCONCLUSIVE"], 0.0, 0.05)
+        yield row("gate fails", setting, found["FAIL"], 0.0, 0.05)
+        yield row("gate is inconclusive", setting, found["INCONCLUSIVE"], 0.0, 0.05)
     found = rates("iid", regression=0.03, trials=trials, pairs=6, requests=1000, seed=2)
-    yield _row("gate fails", "+3 % in p50, p95, p50, 6 pairs × 1,000", found["FAIL"], 0.0, 0.05)
+    yield row("gate fails", "+3 % in p50, p95, p50, 6 pairs × 1,000", found["FAIL"], 0.0, 0.05)
     for noise, pairs, requests, quantiles in (
         ("iid", 6, 1000, PULL_REQUEST),
         ("autocorrelated", 8, 4000, NIGHTLY),
@@ -92,7 +92,7 @@ def gates(trials: int) -> Iterator[Row]:
             quantiles=quantiles, regressed=1,
         )  # fmt: skip
         setting = f"+10 % in p{100 * quantiles[0]:g} alone, {pairs} pairs × {requests:,}, {noise}"
-        yield _row("gate fails", setting, found["FAIL"], 0.90, 1.0)
+        yield row("gate fails", setting, found["FAIL"], 0.90, 1.0)
 
 
 def warm(trials: int) -> Iterator[Row]:
@@ -100,7 +100,7 @@ def warm(trials: int) -> Iterator[Row]:
     rng = np.random.default_rng(4)
     flat = [warmup.settling("ttft_ms", np.exp(rng.normal(4, SIGMA, 600))) for _ in range(trials)]
     wrong = sum(found is not None and found.course != "flat" for found in flat) / trials
-    yield _row("warm-up seen where there is none", "600 answers, lognormal", wrong, 0.0, 0.05)
+    yield row("warm-up seen where there is none", "600 answers, lognormal", wrong, 0.0, 0.05)
     at, cuts = np.arange(2000.0), []
     for _ in range(trials):
         found = warmup.settling("ttft_ms", 100 + 30 * np.exp(-at / 150) + rng.normal(0, 3, at.size))
@@ -111,7 +111,7 @@ def warm(trials: int) -> Iterator[Row]:
               f"{middle:.2f}", kept)  # fmt: skip
 
 
-def _row(claim: str, setting: str, found: float, low: float, high: float) -> Row:
+def row(claim: str, setting: str, found: float, low: float, high: float) -> Row:
     wanted = f"≤ {high:.0%}" if low == 0 else f"≥ {low:.0%}" if high == 1 else f"{low:.0%} … {high:.0%}"
     return Row(claim, setting, wanted, f"{found:.1%}", low <= found <= high)
 
@@ -126,15 +126,26 @@ PARTS: tuple[Callable[[int], Iterator[Row]], ...] = (coverages, early, gates, wa
 def table(trials: int) -> tuple[str, bool]:
     """The section of the page, and whether every claim is kept."""
     began = time.monotonic()
-    rows = [row for part in PARTS for row in part(trials)]
+    rows = [each for part in PARTS for each in part(trials)]
+    print(f"{len(rows)} rows in {time.monotonic() - began:.0f} s")
+    return written(rows, f"{trials:,} trials each; `python scripts/calibrate_gates.py --trials {trials}`.")
+
+
+def written(rows: list[Row], note: str) -> tuple[str, bool]:
+    """Rows as a Markdown table with a note under it, and whether every claim is kept."""
     lines = ["| claim | setting | wanted | found | |", "|---|---|---|---|---|"]
     lines += [
-        f"| {row.claim} | {row.setting} | {row.wanted} | {row.found} | {'✓' if row.kept else '✗'} |"
-        for row in rows
+        f"| {each.claim} | {each.setting} | {each.wanted} | {each.found} | {'✓' if each.kept else '✗'} |"
+        for each in rows
     ]
-    lines += ["", f"{trials:,} trials each; `python scripts/calibrate_gates.py --trials {trials}`."]
-    print(f"{len(rows)} rows in {time.monotonic() - began:.0f} s")
-    return "\n".join(lines), all(row.kept for row in rows)
+    return "\n".join([*lines, "", note]), all(each.kept for each in rows)
+
+
+def into_page(begin: str, end: str, section: str) -> None:
+    """Puts a section between its markers in docs/accuracy.md."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(begin)
+    PAGE.write_text(f"{before}{begin}\n\n{section}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def main() -> int:
@@ -147,9 +158,7 @@ def main() -> int:
     if given.shown:
         print(section)
     else:
-        page = PAGE.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        into_page(BEGIN, END, section)
     return 0 if kept else 1
 
 

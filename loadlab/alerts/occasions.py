@@ -12,8 +12,8 @@ from typing import Any
 
 from loadlab.alerts.channels import Alerts
 from loadlab.alerts.nouns import Alert, Event
+from loadlab.core.incident import Incident
 from loadlab.core.units import NS_PER_S, number
-from loadlab.store.incidents import Incident
 from loadlab.store.schedule_log import Entry
 
 LOOK_BACK_NS = 7 * 24 * 3600 * NS_PER_S

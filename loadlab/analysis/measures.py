@@ -132,16 +132,20 @@ def observe(store: Any, ref: str, level: int | None = None) -> Observed:
     from loadlab.analysis import summary_of
 
     summary = summary_of(store, ref)
-    chosen = _chosen(summary, level)
-    requests = store.requests(summary.run["id"], chosen.index)
-    gaps = store.gaps(summary.run["id"], chosen.index)
+    return level_of(store, summary, _chosen(summary, level).index)
+
+
+def level_of(store: Any, summary: Summary, index: int) -> Observed:
+    """A level of a stored run whose Summary is known."""
+    run = summary.run["id"]
+    requests, gaps = store.requests(run, index), store.gaps(run, index)
     counted = flag(gaps, "ok") & ~flag(gaps, "warmup")
     return Observed(
         summary,
-        chosen,
+        _chosen(summary, index),
         requests[~flag(requests, "warmup")],
         column(gaps[counted], "itl_ms"),
-        store.run(summary.run["id"]).environment,
+        store.run(run).environment,
     )
 
 

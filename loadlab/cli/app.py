@@ -20,6 +20,7 @@ from loadlab.cli import (
     gate,
     gpu,
     hardware,
+    history,
     plan,
     prices,
     report,
@@ -72,6 +73,7 @@ app.add_typer(hardware.app, name="hardware")
 app.command("techniques")(techniques.techniques)
 app.command("dash")(dash.dash)
 app.add_typer(gate.app, name="gate")
+app.add_typer(history.app, name="history")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(gpu.app, name="gpu")

@@ -109,6 +109,13 @@ MaxRate = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Run against a vendor that bills, without a cap.")]
 Label = Annotated[str, typer.Option(help="Free words to find the run by.")]
+Commit = Annotated[
+    str | None,
+    typer.Option(
+        help="Commit of what is served, for history. Default: $LOADLAB_COMMIT, $GITHUB_SHA, $CI_COMMIT_SHA.",
+        metavar="SHA",
+    ),
+]
 MetricsUrl = Annotated[
     str | None,
     typer.Option(

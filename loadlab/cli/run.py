@@ -17,6 +17,7 @@ from loadlab.core.nouns import Endpoint, Run
 from loadlab.core.units import parse_duration
 
 if TYPE_CHECKING:
+    from loadlab.analysis import Summary
     from loadlab.drive.hosts import Hosts
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -64,6 +65,7 @@ def run(
     max_rate: options.MaxRate = None,
     yes: options.Yes = False,
     label: options.Label = "",
+    commit: options.Commit = None,
     metrics_url: options.MetricsUrl = None,
     gpu_url: options.GpuUrl = None,
     gpu_token_env: options.GpuTokenEnv = None,
@@ -132,6 +134,7 @@ def run(
         terms=pricing.terms(slo=slo),
         routes=routes(route),
         label=label,
+        commit=commit,
         metrics_url=metrics_page(metrics_url, where.url),
         **gpu_source(gpu_url, gpu_token_env, gpus),
     )
@@ -231,14 +234,24 @@ def close_books(place: str, run_id: str, notes: list[str]) -> None:
 
 
 def conclude(place: str, run_id: str, as_json: bool) -> str:
-    """Judges a recorded run, stores and prints the judgement; gives the verdict."""
-    from loadlab import analysis, reports, store
+    """Judges a recorded run and prints the judgement; gives the verdict."""
+    from loadlab import reports
+
+    summary = judge(place, run_id)
+    typer.echo(reports.render("json" if as_json else "text", summary), nl=False)
+    return str(summary.run["verdict"])
+
+
+def judge(place: str, run_id: str) -> Summary:
+    """Judges a recorded run, and stores the verdict and the numbers that history reads."""
+    from loadlab import analysis, store
+    from loadlab.analysis.judged import judged
 
     with store.open(place) as database:
         summary = analysis.summary_of(database, run_id)
         database.set_verdict(run_id, summary.run["verdict"], summary.run["reasons"])
-    typer.echo(reports.render("json" if as_json else "text", summary), nl=False)
-    return str(summary.run["verdict"])
+        database.statistics.write(run_id, judged(database, summary))
+    return summary
 
 
 def gpu_source(url: str | None, token_env: str | None, gpus: str | None) -> dict[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import random
@@ -9,6 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -148,10 +150,19 @@ def _flag(name: str) -> str:
     return name.removesuffix("_s").replace("_", "-")
 
 
-def build(path: Path, endpoint: Endpoint, steps: tuple[Level, ...], *, seed: int | None, **asked: Any) -> Run:
+def build(
+    path: Path,
+    endpoint: Endpoint,
+    steps: tuple[Level, ...],
+    *,
+    seed: int | None,
+    commit: str | None = None,
+    **asked: Any,
+) -> Run:
     """The run as it will be stored; `asked` are further fields of Run. Raises UsageError.
 
-    Without a seed one is drawn, and stored, so that the run can be repeated.
+    Without a seed one is drawn, and stored, so that the run can be repeated. `commit` is that of what is
+    served; without it, the CI host's variables may know it.
     """
     for name in _POSITIVE:
         _positive(name, asked.get(name))
@@ -161,17 +172,62 @@ def build(path: Path, endpoint: Endpoint, steps: tuple[Level, ...], *, seed: int
             raise UsageError(f"--max-in-flight {cap} leaves some of --processes {processes} with none.")
     clock_ns, started_at_ns = anchor()
     return Run(
-        id=time.strftime("%Y%m%d-%H%M%S-", time.gmtime(started_at_ns // 10**9)) + secrets.token_hex(2),
+        id=run_id(started_at_ns),
         scenario=path.stem,
         scenario_path=str(path),
         endpoint=endpoint,
         levels=steps,
-        seed=random.SystemRandom().randrange(1 << 31) if seed is None else seed,
+        seed=drawn() if seed is None else seed,
         clock_ns=clock_ns,
         started_at_ns=started_at_ns,
-        environment=environment(),
+        environment={**environment(), **_source(commit), **_scenario(path)},
         **asked,
     )
+
+
+def again(run: Run) -> Run:
+    """The same asked once more, now and from here, with another seed."""
+    clock_ns, started_at_ns = anchor()
+    kept = {key: run.environment[key] for key in ("commit", "branch") if key in run.environment}
+    return replace(
+        run,
+        id=run_id(started_at_ns),
+        seed=drawn(),
+        clock_ns=clock_ns,
+        started_at_ns=started_at_ns,
+        environment={**environment(), **kept, **_scenario(Path(run.scenario_path))},
+    )
+
+
+def run_id(started_at_ns: int) -> str:
+    """A name for a run: its time to the second (UTC), and something to tell two of a second apart."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(started_at_ns // 10**9)) + secrets.token_hex(2)
+
+
+def drawn() -> int:
+    """A seed nobody chose."""
+    return random.SystemRandom().randrange(1 << 31)
+
+
+def _source(commit: str | None) -> dict[str, str]:
+    """Of what is served, the commit and the branch, as far as somebody says so."""
+    said = {
+        "commit": commit or _first_set("LOADLAB_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA"),
+        "branch": _first_set("LOADLAB_BRANCH", "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME"),
+    }
+    return {name: value[:100] for name, value in said.items() if value}
+
+
+def _first_set(*names: str) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+def _scenario(path: Path) -> dict[str, str]:
+    """The first digits of the file's hash, enough to see a change; nothing of a file that is not there."""
+    try:
+        return {"scenario_sha256": hashlib.sha256(path.read_bytes()).hexdigest()[:12]}
+    except OSError:
+        return {}
 
 
 def environment() -> dict[str, Any]:

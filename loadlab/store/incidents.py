@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast, get_args
+from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 
 from loadlab.core.errors import NoDataError, UnknownNameError
+from loadlab.core.incident import STATES, Change, Incident
 from loadlab.store import schema
 from loadlab.store.rows import text
 
-State = Literal["open", "acknowledged", "fixed", "accepted"]
-STATES: tuple[str, ...] = get_args(State)
 _table = schema.incident
 _LIMITS = {"scenario": 200, "target": 200, "model": 300, "hardware": 200}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An incident was put into `state` at `at_ns` (UTC) by somebody, for a reason."""
-
-    at_ns: int
-    state: State
-    by: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """A regression: which `metrics` moved together, and the evidence (docs/history.md names its keys)."""
-
-    id: str
-    opened_at_ns: int
-    state: State
-    scenario: str
-    target: str
-    model: str
-    hardware: str
-    metrics: tuple[str, ...]
-    evidence: Mapping[str, Any]
-    changes: tuple[Change, ...] = ()
-    notified_at_ns: int | None = None
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Incident:
-        """The incident of a row of table `incident`."""
-        changes = tuple(Change(**change) for change in row["changes"])
-        return cls(**{**row, "metrics": tuple(row["metrics"]), "changes": changes})
 
 
 class Incidents:
@@ -92,7 +58,7 @@ class Incidents:
         if state not in STATES:
             raise UnknownNameError("state", state, STATES)
         incident = self.one(ref)
-        change = Change(time.time_ns(), cast(State, state), by, text(why, 2000) or "")
+        change = Change(time.time_ns(), state, by, text(why, 2000) or "")
         changes = [asdict(each) for each in (*incident.changes, change)]
         self._update(incident.id, state=state, changes=changes)
         return self.one(incident.id)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from loadlab.core.nouns import Verdict
+from loadlab.core.judged import JudgedLevel
 from loadlab.store import frames, schema
 from loadlab.store.rows import text
 
@@ -17,27 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _statistic, _level, _run = schema.statistic, schema.level, schema.run
-
-
-@dataclass(frozen=True, slots=True)
-class Statistic:
-    """A measure of a level ("ttft_ms.p95"), with its 95 % interval where there is one, from `n` samples."""
-
-    measure: str
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedLevel:
-    """What became of one level: its verdict, the class of hardware it met, and its numbers."""
-
-    level: int
-    verdict: Verdict
-    hardware: str
-    statistics: Sequence[Statistic]
 
 
 class Statistics:
