@@ -21,6 +21,13 @@ def price_words(price: Price | None, unpriced: str) -> str:
     return f"Price {price.name}: {', '.join(given)} ({origin})."
 
 
+def rate_words(price: Price) -> str:
+    """The rates alone: "per hour $2.50"."""
+    given = [f"{name.lower().replace('mtok', 'Mtok')} {value}" for name, value in _rates(price) if value]
+    words = ", ".join(given) or "by steps or fees"
+    return f"{words} of each device" if price.kind == "hour" and price.units is None else words
+
+
 def price_facts(price: Price) -> list[tuple[str, Any]]:
     """Every field of a price as (name, value)."""
     words = [("Name", price.name), *_rates(price)]

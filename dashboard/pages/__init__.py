@@ -18,9 +18,11 @@ from loadlab.figures import Theme
 from ..source import Source
 from . import (
     compare,
+    cost,
     gate,
     gates,
     glossary,
+    hardware,
     not_found,
     overview,
     request,
@@ -49,6 +51,8 @@ PAGES: tuple[Page, ...] = (
     overview,
     tradeoff,
     compare,
+    cost,
+    hardware,
     gates,
     runs,
     targets,

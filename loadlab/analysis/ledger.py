@@ -50,16 +50,26 @@ def costs(store: Any, by: Sequence[str], since_ns: int = 0) -> pd.DataFrame:
     for name in by:
         if name not in GROUPS:
             raise UnknownNameError("cost group", name, GROUPS)
-    runs = store.runs()
-    runs = runs[runs["started_at_ns"] >= since_ns]
-    used = store.spent(since_ns)
-    repriced = set(store.repriced())
-    rows = [_run(store, run, used[used["run_id"] == run["id"]], repriced) for run in runs.to_dict("records")]
+    rows = each_run(store, since_ns)
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(str(row[name]) for name in by), []).append(row)
     found = [{**dict(zip(by, key, strict=True)), **_added(of)} for key, of in sorted(groups.items())]
     return pd.DataFrame(found, columns=[*by, *SUMS, *MONEY], dtype=object)
+
+
+def each_run(store: Any, since_ns: int = 0) -> list[dict[str, Any]]:
+    """One row per run begun since then (UTC), newest first: its columns, sums and money.
+
+    With `started_at_ns`, its price in force and `used`, what `store.spent` has of it at that price.
+    """
+    runs = store.runs()
+    used, repriced = dict(iter(store.spent(since_ns).groupby("run_id"))), set(store.repriced())
+    nothing = store.spent(2**62)
+    return [
+        _run(store, run, used.get(run["id"], nothing), repriced)
+        for run in runs[runs["started_at_ns"] >= since_ns].to_dict("records")
+    ]
 
 
 def _run(store: Any, run: dict[Any, Any], used: pd.DataFrame, repriced: set[str]) -> dict[str, Any]:
@@ -71,6 +81,9 @@ def _run(store: Any, run: dict[Any, Any], used: pd.DataFrame, repriced: set[str]
     answered = used[used["ok"].astype(bool)]
     return {
         **{name: run[_KEYS.get(name, name)] for name in GROUPS},
+        "started_at_ns": run["started_at_ns"],
+        "price": price,
+        "used": used,
         "requests": int(used["requests"].sum()),
         "failed": int(used["requests"].sum() - answered["requests"].sum()),
         "prompt_tokens": int(answered["prompt_tokens"].fillna(0).sum()),
@@ -120,6 +133,9 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
         prompt_tokens=("prompt_tokens", "sum"),
         output_tokens=("output_tokens", "sum"),
         known_outputs=("output_tokens", "count"),
+        cached_tokens=("cached_tokens", "sum"),
+        cache_write_tokens=("cache_write_tokens", "sum"),
+        reasoning_tokens=("reasoning_tokens", "sum"),
         cost_nano_usd=("cost_nano_usd", "sum"),
         known_costs=("cost_nano_usd", "count"),
         first_ns=("planned_ns", "min"),

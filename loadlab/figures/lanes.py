@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ _LANE_PX, _EDGE_PX = 118, 110
 class Lane:
     """One lane: readings of `source`, each metric with the word for it in the legend, times `factor`.
 
-    With `rate` the metrics are counters, and what they gain per second is drawn.
+    With `rate` the metrics are counters, and what they gain per second is drawn. `device` keeps the lane to
+    one. `ticks` are metrics of which only the moments above 0 are marked, at the foot of the lane.
     """
 
     title: str
@@ -32,6 +33,8 @@ class Lane:
     factor: float = 1.0
     top: float | None = None
     rate: bool = False
+    device: str | None = None
+    ticks: Mapping[str, str] = field(default_factory=dict)
 
 
 LANES = (
@@ -71,35 +74,52 @@ class _Series:
     values: np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-def lanes(readings: pd.DataFrame, bands: Sequence[Band] = (), theme: Theme = LIGHT) -> go.Figure:
+def lanes(
+    readings: pd.DataFrame,
+    bands: Sequence[Band] = (),
+    theme: Theme = LIGHT,
+    wanted: Sequence[Lane] = LANES,
+) -> go.Figure:
     """A lane for each kind of reading that is there, one line per device; at most 600 points a line.
 
     `readings` are the store's rows. The figure has no lane when nothing known was read.
     """
-    known = [(lane, series) for lane in LANES if (series := list(_series(lane, readings)))]
+    known = [(lane, series) for lane in wanted if (series := list(_series(lane, readings)))]
     chart = figure(theme, _EDGE_PX + _LANE_PX * len(known), showlegend=True)
     if not known:
         return chart
     for place, (lane, series) in enumerate(known):
         _add_lane(chart, lane, series, place, len(known), theme)
+        _add_ticks(chart, lane, readings, place, theme)
     last = max((float(each.t_s[-1]) for _, series in known for each in series))
     chart.update_xaxes(title=CLOCK, range=[0, last], anchor=_axis("y", len(known) - 1))
     add_bands(chart, bands, theme)
+    return _each_name_once(chart)
+
+
+def _each_name_once(chart: go.Figure) -> go.Figure:
+    """One legend entry for lines of one name and look; clicking it hides them all."""
+    seen = set()
+    for trace in chart.data:
+        look = (trace.name, trace.line.color, trace.line.dash)
+        trace.update(legendgroup=trace.name, showlegend=trace.showlegend is not False and look not in seen)
+        seen.add(look)
     return chart
 
 
-def lane_statistics(readings: pd.DataFrame) -> list[dict[str, Any]]:
+def lane_statistics(readings: pd.DataFrame, wanted: Sequence[Lane] = LANES) -> list[dict[str, Any]]:
     """One dict per line of `lanes`: lane, series, n, mean, p95 and max in the lane's unit."""
     return [
         {"lane": lane.title, "series": each.name, **describe(each.values)}
-        for lane in LANES
+        for lane in wanted
         for each in _series(lane, readings)
     ]
 
 
 def _series(lane: Lane, readings: pd.DataFrame) -> Iterator[_Series]:
-    own = readings[(readings["source"] == lane.source) & readings["metric"].isin(list(lane.metrics))]
-    groups = list(own.groupby(["device", "metric"], sort=True))
+    own = _own(lane, readings, list(lane.metrics))
+    order: dict[Any, int] = {metric: place for place, metric in enumerate(lane.metrics)}
+    groups = sorted(own.groupby(["device", "metric"]), key=lambda group: (group[0][0], order[group[0][1]]))
     for (device, metric), rows in groups[:MAX_SERIES]:
         word = lane.metrics[str(metric)]
         t_s, values = rows["at_ns"].to_numpy(np.float64) / NS_PER_S, rows["value"].to_numpy(np.float64)
@@ -107,7 +127,13 @@ def _series(lane: Lane, readings: pd.DataFrame) -> Iterator[_Series]:
             t_s, values = _per_s(t_s, values)
         if len(t_s):
             t_s, values = _with_gaps(t_s, values)
-            yield _Series(f"{device} {word}".strip(), t_s, values * lane.factor)
+            name = word if lane.device and word else f"{device} {word}".strip()
+            yield _Series(name, t_s, values * lane.factor)
+
+
+def _own(lane: Lane, readings: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    chosen = (readings["source"] == lane.source) & readings["metric"].isin(metrics)
+    return readings[chosen if lane.device is None else chosen & (readings["device"] == lane.device)]
 
 
 def _per_s(
@@ -149,6 +175,22 @@ def _add_lane(
             line={"color": colour, "dash": dash, "width": 1.5}, connectgaps=False,
             showlegend=len(series) > 1,
             hovertemplate="%{y:,.4~g} at %{x:.1f} s<extra>" + each.name + "</extra>",
+        )  # fmt: skip
+
+
+def _add_ticks(chart: go.Figure, lane: Lane, readings: pd.DataFrame, place: int, theme: Theme) -> None:
+    own = _own(lane, readings, list(lane.ticks))
+    for index, (metric, word) in enumerate(lane.ticks.items()):
+        rows = own[(own["metric"] == metric) & (own["value"] > 0)]
+        if rows.empty:
+            continue
+        t_s = rows["at_ns"].to_numpy(np.float64)[:: len(rows) // MAX_POINTS + 1] / NS_PER_S
+        colour, symbol, _ = series_style(index + 1, theme)
+        chart.add_scatter(
+            x=t_s, y=np.zeros(len(t_s)), mode="markers", name=f"{lane.device or ''} {word}".strip(),
+            xaxis="x", yaxis=_axis("y", place), cliponaxis=False,
+            marker={"color": colour, "symbol": f"{symbol}-open", "size": 7},
+            hovertemplate="%{x:.1f} s<extra>" + word + "</extra>",
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.metrics import METRICS
 from loadlab.core.money import Terms
 
+BUDGET = "budget_usd_per_month"
 _NUMBERS = tuple(field.name for field in fields(Terms) if field.name != "slo")
 
 
@@ -31,15 +32,26 @@ def changed(base: Terms, slo: str | None = None, **flags: float | None) -> Terms
     return check_terms(replace(base, **given))
 
 
+def budget_usd_per_month(config: Mapping[str, Any] | None = None) -> float | None:
+    """What [cost] of loadlab.toml says may be spent in a month; None when nothing. Raises UsageError."""
+    config = configuration.load() if config is None else config
+    _written(config)
+    budget = config.get("cost", {}).get(BUDGET)
+    if budget is not None and not budget > 0:
+        raise UsageError(f"loadlab.toml: [cost] {BUDGET} = {budget:g} cannot be; it must be more than 0.")
+    return None if budget is None else float(budget)
+
+
 def _written(config: Mapping[str, Any]) -> Terms:
     table, slo = config.get("cost", {}), config.get("slo", {})
-    if strange := sorted(set(table) - set(_NUMBERS)):
-        raise UnknownNameError("key of [cost] in loadlab.toml", strange[0], _NUMBERS)
+    if strange := sorted(set(table) - {*_NUMBERS, BUDGET}):
+        raise UnknownNameError("key of [cost] in loadlab.toml", strange[0], (*_NUMBERS, BUDGET))
     for where, values in (("cost", table), ("slo", slo)):
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise UsageError(f"loadlab.toml: [{where}] {name} = {value!r} is not a number.")
-    return Terms(**table, slo={_per_request(name): float(limit) for name, limit in slo.items()})
+    given = {name: value for name, value in table.items() if name != BUDGET}
+    return Terms(**given, slo={_per_request(name): float(limit) for name, limit in slo.items()})
 
 
 def _limits(text: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
+from loadlab.core.units import NS_PER_MS
 from loadlab.store import codec, schema
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def spent(connection: sa.Connection, since_ns: int) -> pd.DataFrame:
         sa.func.sum(_request.prompt_tokens).label("prompt_tokens"),
         sa.func.sum(_request.output_tokens).label("output_tokens"),
         sa.func.count(_request.output_tokens).label("known_outputs"),
+        sa.func.sum(_request.cached_tokens).label("cached_tokens"),
+        sa.func.sum(_request.cache_write_tokens).label("cache_write_tokens"),
+        sa.func.sum(_request.reasoning_tokens).label("reasoning_tokens"),
         sa.func.sum(_request.cost_nano_usd).label("cost_nano_usd"),
         sa.func.count(_request.cost_nano_usd).label("known_costs"),
         sa.func.min(_request.planned_ns).label("first_ns"),
@@ -137,6 +141,25 @@ def spent(connection: sa.Connection, since_ns: int) -> pd.DataFrame:
     rows = connection.execute(query.group_by(*by).order_by(_request.run_id, _request.level)).mappings()
     names = [column.name for column in by] + [column.name for column in sums]
     return pd.DataFrame([dict(row) for row in rows], columns=names, dtype=object)
+
+
+def kept(
+    connection: sa.Connection, since_ns: int, ttft_ms: float | None, e2e_ms: float | None
+) -> dict[str, int]:
+    """By run begun since then, how many requests succeeded within these limits."""
+    run = schema.run.c
+    limits = [
+        last - _request.sent_ns <= limit * NS_PER_MS
+        for last, limit in ((_request.first_token_ns, ttft_ms), (_request.done_ns, e2e_ms))
+        if limit is not None
+    ]
+    query = (
+        sa.select(_request.run_id, sa.func.count())
+        .join_from(schema.request, schema.run)
+        .where(run.started_at_ns >= since_ns, _request.error_kind.is_(None), *limits)
+        .group_by(_request.run_id)
+    )
+    return {str(ref): int(n) for ref, n in connection.execute(query)}
 
 
 def gaps(connection: sa.Connection, run_id: str, level: int | None) -> pd.DataFrame:

@@ -108,14 +108,27 @@ class Store:
         with self._transaction() as connection:
             return list(connection.execute(sa.select(schema.repricing.c.run_id).distinct()).scalars())
 
+    def pricing_count(self) -> int:
+        """How often runs were priced again, all told."""
+        with self._transaction() as connection:
+            return int(connection.execute(sa.select(sa.func.count(schema.repricing.c.id))).scalar() or 0)
+
     def spent(self, since_ns: int = 0) -> pd.DataFrame:
         """What the runs begun since then (UTC) used: a row per run, level, warmup and ok, with its sums.
 
-        Columns: run_id, level, warmup, ok, requests, prompt_tokens, output_tokens, cost_nano_usd and
-        known_costs (how many it is the sum of), first_ns, last_ns.
+        Columns: run_id, level, warmup, ok, requests, prompt_tokens, output_tokens, known_outputs,
+        cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano_usd and known_costs (how many it is the
+        sum of), first_ns, last_ns.
         """
         with self._transaction() as connection:
             return frames.spent(connection, since_ns)
+
+    def kept(
+        self, since_ns: int = 0, ttft_ms: float | None = None, e2e_ms: float | None = None
+    ) -> dict[str, int]:
+        """By run begun since then (UTC), how many of its requests succeeded within these limits."""
+        with self._transaction() as connection:
+            return frames.kept(connection, since_ns, ttft_ms, e2e_ms)
 
     def add_calibration(
         self, run_id: str | None, environment: Mapping[str, Any], measured: Mapping[str, Any]
@@ -235,6 +248,16 @@ class Store:
     def where(self) -> str:
         """The store's URL, password hidden."""
         return shown(self._database.url)
+
+    def sources(self, run_ids: Sequence[str]) -> dict[str, set[str]]:
+        """By run, the sources that readings are stored of, such as "nvml" and "host"."""
+        reading = schema.reading.c
+        query = sa.select(reading.run_id, reading.source).where(reading.run_id.in_(list(run_ids))).distinct()
+        found: dict[str, set[str]] = {ref: set() for ref in run_ids}
+        with self._transaction() as connection:
+            for ref, source in connection.execute(query):
+                found[ref].add(source)
+        return found
 
     def info(self) -> dict[str, Any]:
         """URL (password hidden), backend, schema revision and newest known, rows per table, size in bytes."""

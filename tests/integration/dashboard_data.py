@@ -131,3 +131,21 @@ def _readings(start: int, end: int, users: int) -> list[Reading]:
             Reading(at, "generator", "worker0", "hub_stall_ms", 1.5),
         ]
     return found
+
+
+def with_gpus(made: Made, *devices: str) -> Made:
+    """The same run with readings of GPUs, twice a second: power near its limit, held back, and a pause."""
+    start, end = made.ends_ns[0][0], made.ends_ns[-1][1]
+    for number, device in enumerate(devices):
+        for place, at in enumerate(range(start - 3 * NS, end, NS // 2)):
+            if 20 <= place < 26:
+                continue
+            busy = 0.0 if at < start else 60.0 + 5 * (place % 7) + number
+            values = {
+                "utilisation_percent": busy, "power_w": 90 + 5.8 * busy, "power_limit_w": 500.0,
+                "memory_used_bytes": 6e10, "temperature_c": 40 + busy / 4, "sm_clock_mhz": 1980 - busy,
+                "throttled_by_power": float(busy > 85), "throttled_by_heat": 0.0,
+                "memory_busy_percent": busy / 2,
+            }  # fmt: skip
+            made.readings += [Reading(at, "nvml", device, name, value) for name, value in values.items()]
+    return made

@@ -176,7 +176,9 @@ def test_glossary_holds_metrics_and_words(source: Source) -> None:
     assert "coordinated omission" not in at(source, "/glossary", "?q=goodput")
 
 
-@pytest.mark.parametrize("path", ["/compare", "/runs", "/gates", "/targets", "/settings", "/glossary"])
+@pytest.mark.parametrize(
+    "path", ["/cost", "/hardware", "/compare", "/runs", "/gates", "/targets", "/settings", "/glossary"]
+)
 def test_empty_store_has_every_page(nothing: Source, path: str) -> None:
     text = at(nothing, path)
     assert "cannot be shown" not in text
@@ -189,3 +191,49 @@ def test_price_shown_is_the_one_in_force(store: Store) -> None:
     fresh = Source(store)
     assert "cheaper" in at(fresh, f"/run/{OTHER}")
     assert "Price cheaper" in at(fresh, "/tradeoff", f"?runs={OTHER}")
+
+
+def test_cost_adds_up_by_target_and_by_class(source: Source) -> None:
+    text = at(source, "/cost", "?w=all")
+    assert "in all over 3 runs" in text
+    assert "figure-spend" in text
+    assert "figure-paid" in text
+    assert "figure-idle" in text
+    assert "hardware hours" in at(source, "/cost", "?w=all&by=class")
+
+
+def test_cost_draws_the_budget_of_the_file(source: Source, tmp_path: Path) -> None:
+    (tmp_path / "loadlab.toml").write_text("[cost]\nbudget_usd_per_month = 300\n")
+    assert "budget $10" in at(source, "/cost", "?w=all")
+    (tmp_path / "loadlab.toml").write_text("[cost]\nbudget_usd_per_month = -1\n")
+    assert "must be more than 0" in at(source, "/cost", "?w=all")
+
+
+def test_cost_of_unpriced_runs_says_how_to_price_them(sqlite_url: str) -> None:
+    with loadlab.store.open(sqlite_url) as opened:
+        made.fill(opened, made.sweep(ONE, users=(2,), requests=6, priced=False))
+        text = at(Source(opened), "/cost", "?w=all")
+    assert "None of the 1 run has a price" in text
+    assert "loadlab cost reprice latest" in text
+
+
+def test_hardware_shows_lanes_table_and_power_of_gpus(sqlite_url: str) -> None:
+    with loadlab.store.open(sqlite_url) as opened:
+        made.fill(opened, made.with_gpus(made.sweep(ONE, users=(2,), requests=24), "gpu0", "gpu1"))
+        both, one = (at(Source(opened), "/hardware", search) for search in ("", "?gpu=gpu1"))
+    for part in ("figure-lanes", "figure-power", "gpu0: power (W)", "Each GPU"):
+        assert part in both
+    assert "gpu0: power (W)" not in one
+
+
+def test_hardware_without_a_gpu_says_how_to_read_one(source: Source) -> None:
+    assert "loadlab gpu agent" in at(source, "/hardware")
+
+
+def test_hardware_of_a_hosted_api_is_not_applicable(sqlite_url: str) -> None:
+    far = made.sweep(ONE, users=(2,), requests=6)
+    endpoint = dataclasses.replace(far.run.endpoint, url="https://api.example.com/v1")
+    far.run = dataclasses.replace(far.run, endpoint=endpoint)
+    with loadlab.store.open(sqlite_url) as opened:
+        made.fill(opened, far)
+        assert "Not applicable to a hosted API" in at(Source(opened), "/hardware")
