@@ -189,7 +189,7 @@ def test_price_shown_is_the_one_in_force(store: Store) -> None:
     cheap = dataclasses.replace(made.PRICE, name="cheaper", usd_per_hour=0.04)
     store.reprice(OTHER, cheap, "", Terms())
     fresh = Source(store)
-    assert "cheaper" in at(fresh, f"/run/{OTHER}")
+    assert "cheaper" in at(fresh, f"/run/{OTHER}", "?tab=setting")
     assert "Price cheaper" in at(fresh, "/tradeoff", f"?runs={OTHER}")
 
 
