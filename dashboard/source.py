@@ -13,6 +13,9 @@ import pandas as pd
 from loadlab import analysis
 from loadlab.analysis import Summary
 from loadlab.figures import Band, bands_of
+from loadlab.store import Sought
+
+from .follow import Follower
 
 _KEPT = 256
 _TRACES = 4
@@ -37,6 +40,7 @@ class Source:
         self._store = store
         self._summaries: OrderedDict[str, Summary] = OrderedDict()
         self._traces: OrderedDict[str, Trace] = OrderedDict()
+        self._followers: OrderedDict[str, Follower] = OrderedDict()
 
     @property
     def where(self) -> str:
@@ -77,6 +81,19 @@ class Source:
     def curve(self, ref: str) -> pd.DataFrame:
         """One row per measured level of a run. Raises NoDataError."""
         return analysis.curve(self.summary(ref))
+
+    def follow(self, run_id: str) -> Follower:
+        """What is known of a run under way (full id); a few are kept."""
+        if run_id not in self._followers:
+            self._followers[run_id] = Follower(self._store, run_id)
+            if len(self._followers) > _TRACES:
+                self._followers.popitem(last=False)
+        return self._followers[run_id]
+
+    def running(self) -> list[dict[str, Any]]:
+        """The runs under way, the newest first."""
+        found, _ = self._store.runs_page(Sought(exact={"state": "running"}), 0, 20)
+        return [{str(key): row[key] for key in row} for row in found.to_dict("records")]
 
     def trace(self, run_id: str) -> Trace:
         """Everything a run's page draws over time; of runs that have ended the last few are kept."""

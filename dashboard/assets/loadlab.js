@@ -147,6 +147,8 @@
     }
   });
 
+  const pause = (_, paused) => [!paused, paused ? "Pause" : "Go on"];
+
   window.loadlab = { preferred, here, root };
-  window.dash_clientside = { ...window.dash_clientside, loadlab: { view, drawn } };
+  window.dash_clientside = { ...window.dash_clientside, loadlab: { view, drawn, pause } };
 })();

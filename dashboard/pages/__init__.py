@@ -23,6 +23,8 @@ from . import (
     gates,
     glossary,
     hardware,
+    live,
+    live_run,
     not_found,
     overview,
     request,
@@ -49,6 +51,7 @@ class Page(Protocol):
 
 PAGES: tuple[Page, ...] = (
     overview,
+    live,
     tradeoff,
     compare,
     cost,
@@ -60,6 +63,7 @@ PAGES: tuple[Page, ...] = (
     glossary,
     run,
     request,
+    live_run,
     gate,
 )
 

@@ -135,8 +135,11 @@ class RequestLog:
             found.append((row.worker, row.seq, row.level, began, float(gaps_ms[gap])))
         return pd.DataFrame(found, columns=["worker", "seq", "level", "at_ns", "waited_ms"])
 
-    def news(self, run_id: str, seen: Mapping[int, int]) -> News:
-        """Requests that are not `seen`: of each worker those above a number, of other workers all."""
+    def news(self, run_id: str, seen: Mapping[int, int], limit: int | None = None) -> News:
+        """Requests that are not `seen`: of each worker those above a number, of other workers all.
+
+        In the order of worker and number, at most `limit` of them.
+        """
         known = [sa.and_(_c.worker == worker, _c.seq > seq) for worker, seq in seen.items()]
         fresh = sa.or_(*known, _c.worker.not_in(list(seen))) if known else sa.true()
         query = (
@@ -144,6 +147,7 @@ class RequestLog:
             .join_from(_request, _arrivals, isouter=True)
             .where(_c.run_id == run_id, fresh)
             .order_by(_c.worker, _c.seq)
+            .limit(limit)
         )
         with self._transaction() as connection:
             rows = connection.execute(query).all()
