@@ -30,19 +30,20 @@ __all__ = [
 ]
 
 
-def summary_of(store: Any, ref: str) -> Summary:
+def summary_of(store: Any, ref: str, level: int | None = None) -> Summary:
     """The Summary of the stored run that `ref` names: an id, a unique prefix or "latest". Raises NoDataError.
 
-    `store` is what `loadlab.store.open` returns; analysis does not import that room.
+    With `level` only that one is in it. `store` is what `loadlab.store.open` returns; analysis does not
+    import that room.
     """
     stored = store.run(ref)
-    of = stored.id
-    stored, requests = at_pricing(stored, store.requests(of), store.pricings(of)[-1])
+    of, levels = stored.id, store.levels(stored.id)
+    stored, requests = at_pricing(stored, store.requests(of, level), store.pricings(of)[-1])
     return summarise(
         stored,
-        store.levels(of),
+        levels if level is None else levels[levels["level"] == level],
         requests,
-        store.gaps(of),
+        store.gaps(of, level),
         store.readings(of),
         store.calibration(stored.environment),
     )

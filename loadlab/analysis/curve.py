@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,32 @@ _HARDWARE = (
     "kv_cache_max_percent",
 )  # fmt: skip
 _NUMERIC = ("users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, *_HARDWARE, "interactivity_tok_s")
-COLUMNS = ("level", "offered", "n", *_NUMERIC, "verdict", "unstable", "dominated")
+COLUMNS = (
+    "level", "offered", "load", "repeat", "n", *_NUMERIC, "verdict", "unstable", "dominated",
+)  # fmt: skip
 
 
 def curve(summary: Summary) -> pd.DataFrame:
     """One row per level with the columns of `COLUMNS`; numbers are float64, NaN where unknown.
 
-    `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees. `dominated`: see `dominated()`.
+    `load` numbers the offered loads in the order first measured: rows that share it are repeats of one, and
+    `repeat` counts them from 0. `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees.
+    `dominated`: see `dominated()`.
     """
     frame = pd.DataFrame([_row(level) for level in summary.levels], columns=list(COLUMNS))
+    frame["load"], frame["repeat"] = _loads(summary.levels)
     frame = frame.astype(dict.fromkeys(_NUMERIC, np.float64))
     frame["dominated"] = dominated(frame)
     return frame
+
+
+def _loads(levels: Sequence[LevelSummary]) -> tuple[list[int], list[int]]:
+    """For each level the number of its load, and how many levels before had the same."""
+    offered = [level.offered for level in levels]
+    loads = [dict(each) for at, each in enumerate(offered) if each not in offered[:at]]
+    return [loads.index(dict(each)) for each in offered], [
+        offered[:at].count(each) for at, each in enumerate(offered)
+    ]
 
 
 def _row(level: LevelSummary) -> dict[str, Any]:
@@ -45,6 +60,8 @@ def _row(level: LevelSummary) -> dict[str, Any]:
     return {
         "level": level.index,
         "offered": level.label,
+        "load": 0,
+        "repeat": 0,
         "n": level.requests["ok"],
         "users": level.offered.get("users"),
         "rate": level.offered.get("rate"),

@@ -44,7 +44,8 @@ def cut_schedule(level: LevelSummary) -> str | None:
     planned = level.signs.planned
     if not planned or not planned.missing or not level.signs.cut:
         return None
-    return f"schedule cut: {planned.missing} of {planned.arrivals} planned arrivals never sent, limit 0"
+    sent = f"{planned.missing} of {planned.arrivals} planned arrivals never sent, limit 0"
+    return f"ended early, {level.ended}; {sent}" if level.ended else f"schedule cut: {sent}"
 
 
 def missed_rate(level: LevelSummary) -> str | None:

@@ -135,6 +135,18 @@ def observe(store: Any, ref: str, level: int | None = None) -> Observed:
     return level_of(store, summary, _chosen(summary, level).index)
 
 
+def observe_load(store: Any, ref: str, level: int | None = None) -> list[Observed]:
+    """A level of a stored run and its repeats; without one, of the only load. Raises as `observe`."""
+    from loadlab.analysis import summary_of
+
+    summary = summary_of(store, ref)
+    loads = [each.offered for each in summary.levels]
+    alone = level is None and bool(loads) and all(each == loads[0] for each in loads)
+    chosen = summary.levels[0] if alone else _chosen(summary, level)
+    alike = [each for each in summary.levels if each.offered == chosen.offered]
+    return [level_of(store, summary, each.index) for each in alike]
+
+
 def level_of(store: Any, summary: Summary, index: int) -> Observed:
     """A level of a stored run whose Summary is known."""
     run = summary.run["id"]

@@ -10,6 +10,7 @@ from loadlab.core.units import number
 
 _SINGLE = 1.05
 _AT_CAP = 0.9
+_WARMER = 0.05
 
 
 def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
@@ -19,6 +20,7 @@ def notes_of(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[str, ...]:
         _missing(stored, len(stored.spec.levels) - len(levels)),
         _held_back(stored.spec.max_rate, levels),
         _prompts(levels),
+        _cache(stored, levels),
         _lengths(levels),
         _events(levels),
         _small(levels),
@@ -31,8 +33,10 @@ def _running(stored: Stored) -> str | None:
 
 
 def _missing(stored: Stored, missing: int) -> str | None:
+    if missing <= 0 or stored.state == "finished":  # what a sweep skipped, it has noted itself
+        return None
     words = "are still to come" if stored.state == "running" else "never began"
-    return f"{missing} of {len(stored.spec.levels)} levels {words}" if missing > 0 else None
+    return f"{missing} of {len(stored.spec.levels)} levels {words}"
 
 
 def _held_back(max_rate: float | None, levels: Sequence[LevelSummary]) -> str | None:
@@ -49,6 +53,22 @@ def _prompts(levels: Sequence[LevelSummary]) -> str | None:
     if not unknown:
         return None
     return f"prompt tokens of {unknown:,} answers are unknown: total throughput and blended cost miss them"
+
+
+def _cache(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
+    """Prompts that recur are known to a prefix cache: later levels are then served faster than first ones."""
+    known = [(level, level.signs.cached) for level in levels if level.signs.cached]
+    if not known:
+        return None
+    (first, (begin, _)) = known[0]
+    warmest, most = max(((level, max(halves)) for level, halves in known), key=lambda pair: pair[1])
+    if most - begin < _WARMER:
+        return None
+    return (
+        f"prompts recurred: {begin:.0%} of prompt tokens came from the server's cache at first ({first.title}), "
+        f"{most:.0%} later ({warmest.title}), which makes TTFT and cost lower than for prompts it has not seen"
+        f"{'' if stored.spec.fresh_prompts else '; --fresh-prompts avoids it'}"
+    )
 
 
 def _lengths(levels: Sequence[LevelSummary]) -> str | None:

@@ -43,7 +43,8 @@ class Signs:
     `queued`: requests that waited for a place. `under_way`: requests in flight as 95 % of the sends met it.
     `events_per_s`: reads that carried output. `tokens_per_event`: of the answers that the server counted.
     `cut`: the schedule was not played to its end, or not by everybody. `settling`: where TTFT and the pace of
-    answers settled; of a load that is meant to change there is none.
+    answers settled; of a load that is meant to change there is none. `cached`: the share of prompt tokens
+    that came from a cache, in the first and in the second half of the answers.
     """
 
     planned: Planned | None = None
@@ -55,6 +56,7 @@ class Signs:
     tokens_per_event: float | None = None
     cut: bool = False
     settling: tuple[Settling, ...] = ()
+    cached: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class LevelSummary:
     `achieved_per_s`: sends per second, None below two sends. `examples`: one error detail per kind.
     `lengths`: answers that reached their max_tokens, those that did not, those beyond it. `accuracy`: the
     client's expected error at this load (ms) and its basis in words. `hardware`: what GPUs and server did,
-    under the keys of `loadlab.analysis.attribution`.
+    under the keys of `loadlab.analysis.attribution`. `repeat`: how often this load was measured before in the
+    run; None where once. `ended`: why the level was ended before its time.
     """
 
     index: int
@@ -89,6 +92,13 @@ class LevelSummary:
     signs: Signs = Signs()
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
+    repeat: int | None = None
+    ended: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The offered load, and which of its repeats: "8 users #2"."""
+        return self.label if self.repeat is None else f"{self.label} #{self.repeat + 1}"
 
     @property
     def label(self) -> str:
@@ -98,7 +108,8 @@ class LevelSummary:
     @property
     def unstable(self) -> bool:
         """Whether an open loop offered more than came back: its percentiles depend on its length."""
-        return "rate" in self.offered and self.signs.growth is not None and self.signs.growth.lasting
+        grew = self.signs.growth is not None and self.signs.growth.lasting
+        return "rate" in self.offered and (grew or self.ended is not None)
 
 
 @dataclass(frozen=True, slots=True)

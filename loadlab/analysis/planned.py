@@ -42,7 +42,9 @@ def planned(every: pd.DataFrame, level: Level, run_seed: int, started_ns: float 
     judged = offsets[offsets >= level.warmup_s * NS_PER_S][: measured.size]
     span_s = float(judged[-1] - judged[0]) / NS_PER_S if judged.size > 1 else 0.0
     asked = (judged.size - 1) / span_s if span_s else None
-    return Planned(offsets.size, max(0, offsets.size - len(every)), asked, span_s)
+    # Rows from before the start are of an attempt that was broken off, and resumed.
+    sent = int((column(every, "planned_ns") >= started_ns).sum())
+    return Planned(offsets.size, max(0, offsets.size - sent), asked, span_s)
 
 
 def _offsets(level: Level, run_seed: int) -> Sample | None:

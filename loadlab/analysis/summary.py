@@ -96,6 +96,8 @@ def _level(
         lengths=_lengths(answered),
         signs=_signs(stored, row, asked, every, window_s),
         hardware=hardware,
+        repeat=asked.repeat,
+        ended=_known(row.get("ended")),
     )
 
 
@@ -221,9 +223,22 @@ def _signs(
         under_way=under_way(measured),
         events_per_s=_ratio(float(np.nansum(column(measured, "chunks"))), window_s),
         tokens_per_event=_tokens_per_event(measured[ok(measured)]),
-        cut=not finished or bool(losses(stored)),
+        cut=not finished or bool(losses(stored)) or _known(row.get("ended")) is not None,
         settling=_settling(asked, measured[ok(measured)]) if over else (),
+        cached=_cached(measured[ok(measured)]),
     )
+
+
+def _cached(answered: pd.DataFrame) -> tuple[float, float] | None:
+    """Shares of the prompt tokens; None where the server does not say, or there are too few answers."""
+    known = answered[answered["cached_tokens"].notna() & (column(answered, "prompt_tokens") > 0)]
+    if len(known) < 2:
+        return None
+    halves = (known.iloc[: len(known) // 2], known.iloc[len(known) // 2 :])
+    first, second = (
+        float(column(half, "cached_tokens").sum() / column(half, "prompt_tokens").sum()) for half in halves
+    )
+    return first, second
 
 
 def _settling(asked: Level, answered: pd.DataFrame) -> tuple[Settling, ...]:

@@ -100,7 +100,8 @@ LEVEL_RULES: tuple[Rule[Callable[[LevelSummary], str | None]], ...] = (
         f"{generator.BACKLOG:,}; {generator.BEHIND_S:g} s", "what waits fills memory, and is lost in a crash",
     ),
     Rule(
-        "SUSPECT", generator.cut_schedule, "an open loop's schedule was cut by an interruption or a loss",
+        "SUSPECT", generator.cut_schedule,
+        "an open loop's schedule was cut by an interruption, by a loss, or because it was over capacity",
         "0", "what was played is a part of the load asked for",
     ),
     Rule(
@@ -180,7 +181,7 @@ def judge_run(stored: Stored, levels: Sequence[LevelSummary]) -> tuple[Verdict, 
     """The run's verdict, the worst of its levels and its own rules, and every reason, gravest first."""
     fired = [(rule.verdict, reason) for rule in RUN_RULES if (reason := rule.check(stored, levels))]
     for level in levels:
-        where = f"{level.label}: " if len(levels) > 1 else ""
+        where = f"{level.title}: " if len(levels) > 1 else ""
         fired += [(verdict, f"{where}{reason}") for verdict, reason in _fired(level)]
     fired.sort(key=lambda pair: -_SEVERITY.index(pair[0]))
     return worst(verdict for verdict, _ in fired), tuple(reason for _, reason in fired)

@@ -27,7 +27,9 @@ from loadlab.cli import (
     run,
     runs,
     schedule,
+    search,
     serve,
+    sweep,
     targets,
     techniques,
     worker,
@@ -59,7 +61,8 @@ def root(
 
 
 app.command("run")(run.run)
-app.command("sweep")(run.sweep)
+app.command("sweep")(sweep.sweep)
+app.command("search")(search.search)
 app.command("worker")(worker.worker)
 app.add_typer(targets.app, name="targets")
 app.command("chat")(chat.chat)

@@ -75,14 +75,18 @@ def _names(facts: Any) -> list[str]:
 
 
 def side(database: Any, ref: str, level: int | None) -> list[Observed]:
-    """The runs of one side: the one that `ref` names, or those of its label. Raises NoDataError."""
-    from loadlab.analysis.measures import observe
+    """The runs of one side, each with the repeats of the level: the one that `ref` names, or its label's.
+
+    Raises NoDataError.
+    """
+    from loadlab.analysis.measures import observe_load
 
     if not ref.startswith(LABEL):
-        return [observe(database, ref, level)]
+        return observe_load(database, ref, level)
     wanted, stored = ref.removeprefix(LABEL), database.runs()
     found = stored[(stored["label"] == wanted) & (stored["state"] == "finished")]
     if found.empty:
         labels = ", ".join(sorted({each for each in stored["label"] if each})) or "none"
         raise NoDataError(f"no finished run has the label '{wanted}'; labels stored: {labels}.")
-    return [observe(database, run, level) for run in reversed(found["id"].tolist())]
+    runs = reversed(found["id"].tolist())
+    return [each for run in runs for each in observe_load(database, run, level)]

@@ -80,8 +80,8 @@ def _repeat_suspects(database: Any, place: str, suspects: list[Any]) -> None:
 
 def _again(asked: Any, place: str) -> None:
     """One run more of the same. Raises MeasurementError where it came from several hosts or was cut off."""
+    from loadlab.cli.measured import close_books, judge
     from loadlab.cli.progress import Show
-    from loadlab.cli.run import close_books, judge
     from loadlab.drive import preflight, spec
     from loadlab.drive.lifecycle import Supervisor
     from loadlab.wire.auth import signer_of

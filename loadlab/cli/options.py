@@ -29,9 +29,13 @@ Dialect = Annotated[
 KeyEnv = Annotated[str | None, typer.Option(help="Environment variable holding the API key.", metavar="NAME")]
 Users = Annotated[
     str | None,
-    typer.Option(help="Closed loop: users, each with one request at a time; 1,2,4 makes three levels."),
+    typer.Option(
+        help="Closed loop: users, each with one request at a time; 1,2,4 or 1..64:x2 makes several levels."
+    ),
 ]
-Rate = Annotated[str | None, typer.Option(help="Open loop: requests per second; 1,2,4 makes three levels.")]
+Rate = Annotated[
+    str | None, typer.Option(help="Open loop: requests per second; 1,2,4 or 2..20:2 makes several levels.")
+]
 Profile = Annotated[
     str | None,
     typer.Option(help="Open loop: a rate that changes, such as 0s:2,30s:20,60s:20; straight lines between."),
@@ -139,6 +143,21 @@ Gpus = Annotated[
 Hosts = Annotated[
     int | None,
     typer.Option(help="Load comes from so many other hosts, each running `loadlab worker`.", metavar="N"),
+]
+Repeat = Annotated[int, typer.Option(min=1, help="Measure every level so often, in rounds.")]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going", help="Give every level its time, also those the server does not keep up with."
+    ),
+]
+FreshPrompts = Annotated[
+    bool | None,
+    typer.Option(
+        "--fresh-prompts/--no-fresh-prompts",
+        help="Begin each prompt with characters of its own, so that no cache knows it. Default: only where "
+        "levels are chosen automatically.",
+    ),
 ]
 Bind = Annotated[
     str, typer.Option(help="With --hosts: where this one listens for them.", metavar="HOST:PORT")

@@ -211,7 +211,8 @@ class Level:
     Closed loop: users start over `spread_s` and wait `think_s` between requests; with arrivals "shape" their
     number is the scenario's own. Open loop: `cv` is the coefficient of variation of gamma gaps, `profile` a
     rate that changes ("0s:2,30s:20"), `trace` a file of arrival times played at `speed`; `max_in_flight` caps
-    the requests under way, and later arrivals wait their turn.
+    the requests under way, and later arrivals wait their turn. `repeat` counts, from 0, how often this load
+    was measured before in the run; None where it is measured once.
     """
 
     index: int
@@ -228,11 +229,16 @@ class Level:
     trace: str | None = None
     speed: float | None = None
     max_in_flight: int | None = None
+    repeat: int | None = None
 
     @property
     def offered(self) -> dict[str, Any]:
-        """What this level offered, without the keys that do not apply."""
-        return {key: value for key, value in asdict(self).items() if key != "index" and value is not None}
+        """The load, without the keys that do not apply: repeats of it are alike."""
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in ("index", "repeat") and value is not None
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +267,10 @@ class Run:
 
     `gpu_url`: where the server's GPUs are read: a URL, "local", "none", or None to find out; `gpus` names
     some of them ("0,1"); `gpu_token_env` an environment variable.
+
+    `fresh_prompts` puts a few characters of its own before each prompt, so that no cache of prompts knows it.
+    `course` says how levels are chosen as the run goes on ("kind": list, auto or search, and what that
+    needs); `levels` are then those chosen so far.
     """
 
     id: str
@@ -292,6 +302,8 @@ class Run:
     worst_request_usd: float | None = None
     max_rate: float | None = None
     routes: tuple[Route, ...] = ()
+    fresh_prompts: bool = False
+    course: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def timeouts(self) -> Timeouts:

@@ -55,7 +55,8 @@ class Part:
         self.name = name
         self.workers = 1
         self.ready = self.gone = self.loss_noted = False
-        self.level_done = -1
+        self.level_done = self.level_closed = -1
+        self.written = 0
         self.counts = (0, 0, 0)
         self.output_tokens = 0
         self.ledger = Ledger()
@@ -78,7 +79,10 @@ class Part:
                 self.counts = (message["sent"], message["done"], message["failed"])
             case "level_done":
                 self.level_done = message["level"]
+            case "level_closed":
+                self.level_closed = message["level"]
             case "written":
+                self.written = message["written"]
                 self.output_tokens = message["output_tokens"]
                 self.ledger = Ledger(*message["ledger"])
             case "error":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 from gevent.lock import Semaphore
@@ -20,7 +20,7 @@ from loadlab.drive.punctual import Waiter
 from loadlab.wire.auth import Sign, kept_signer_of
 from loadlab.wire.client import Client
 from loadlab.wire.trust import Trust
-from loadlab.workloads import Replay, Synthetic, Workload, share
+from loadlab.workloads import Nonces, Replay, Synthetic, Workload, share
 
 
 class Lane(NamedTuple):
@@ -61,7 +61,10 @@ class Lane(NamedTuple):
 
 
 class Driver:
-    """Sends requests for users and hands every exchange to `sink`, failed ones too."""
+    """Sends requests for users and hands every exchange to `sink`, failed ones too.
+
+    A run that goes on numbers its requests from `first`, and has `drawn` so many from its workload before.
+    """
 
     def __init__(
         self,
@@ -76,6 +79,9 @@ class Driver:
         worker: int = 0,
         workers: int = 1,
         routes: Sequence[Endpoint] = (),
+        fresh_prompts: bool = False,
+        first: int = 0,
+        drawn: int = 0,
     ) -> None:
         self.endpoint = endpoint
         self._lanes = [Lane.of(place, kept_signer_of(place)) for place in (endpoint, *routes)]
@@ -89,7 +95,9 @@ class Driver:
         self._synthetic = Synthetic(prompt_tokens) if prompt_tokens else None
         self._replay: Replay | None = None
         self._streams: dict[Workload, Iterator[Request]] = {}
-        self._numbers = count()
+        self._numbers = count(first)
+        self._drawn = drawn
+        self._nonces = Nonces(seed, worker, first) if fresh_prompts else None
         self._waiters: list[Waiter] = []
 
     def enter(self, admission: Admission) -> None:
@@ -105,8 +113,11 @@ class Driver:
         chosen = self._synthetic or self._replay or workload
         stream = self._streams.get(chosen)
         if stream is None:
-            stream = self._streams[chosen] = share(chosen.requests(self.seed), self.worker, self.workers)
+            stream = share(chosen.requests(self.seed), self.worker, self.workers)
+            stream = self._streams[chosen] = islice(stream, self._drawn, None)
         request = next(stream)
+        if self._nonces and chosen is workload:
+            request = self._nonces.before(request)
         if self._exact_length:
             request = replace(request, ignore_eos=True)
         return request if self._max_tokens is None else replace(request, max_tokens=self._max_tokens)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
 from typing import Any, Protocol
@@ -14,8 +14,12 @@ from typing import Any, Protocol
 from loadlab.core.clock import anchor, now_ns
 from loadlab.core.errors import InterruptedRunError, MeasurementError
 from loadlab.core.nouns import Level, Run
+from loadlab.drive.course import Course, Listed
 from loadlab.drive.crew import Crew, Part, deal, living, loss
 from loadlab.drive.guard import SpendGuard
+
+_LOOK_S = 2.0
+_BOOKS_S = 30.0
 
 
 @dataclass(slots=True)
@@ -57,13 +61,23 @@ class Supervisor:
     """Runs one Run. Ctrl-C once drains and saves; twice cuts what is in flight and saves.
 
     A lost load worker or host is noted and the others go on; without a recorder, or with nobody left, the run
-    is interrupted. With a cap on the cost it ends, as if interrupted, when that is reached.
+    is interrupted. With a cap on the cost it ends, as if interrupted, when that is reached. `reached` is how
+    far a run had come that is resumed: the keys "seq" and "sent" of a load worker's first command.
     """
 
     def __init__(
-        self, run: Run, store_url: str, progress: Callable[[Progress], None], hosts: LoadHosts | None = None
+        self,
+        run: Run,
+        store_url: str,
+        progress: Callable[[Progress], None],
+        hosts: LoadHosts | None = None,
+        course: Course | None = None,
+        reached: Mapping[str, Any] | None = None,
     ) -> None:
         self._run, self._store_url, self._progress, self._hosts = run, store_url, progress, hosts
+        self._course: Course = course or Listed(run.levels)
+        self._reached = reached
+        self._sent_before, self._ended, self._looked_at = 0, "", 0.0
         self._outcome = Outcome()
         self._signals = 0
         self._finished = False
@@ -78,9 +92,9 @@ class Supervisor:
         ]
         try:
             self._start()
-            for level in self._run.levels:
-                if not self._outcome.interrupted:
-                    self._step(level)
+            while not self._outcome.interrupted and (level := self._course.next()):
+                self._step(level)
+            self._outcome.notes.extend(self._course.notes)
             return self._finish()
         finally:
             self._crew.close()
@@ -97,11 +111,15 @@ class Supervisor:
             self._run = _begun_now(self._run, self._parts)
         self._crew.start(0 if self._hosts else self._run.processes)
         self._recorder = self._crew.recorder
-        self._recorder.send(do="begin", run=self._run.to_dict(), db=self._store_url)
+        resumed = self._reached is not None
+        self._recorder.send(do="begin", run=self._run.to_dict(), db=self._store_url, resumed=resumed)
         if self._hosts:
             self._await_ready([self._recorder])
         self._parts = self._parts or self._crew.workers
-        briefing = self._hosts.brief(self._run) if self._hosts else {"run": self._run.to_dict()}
+        briefing: dict[str, Any] = (
+            self._hosts.brief(self._run) if self._hosts else {"run": self._run.to_dict()}
+        )
+        briefing["reached"] = self._reached or {}
         deal(self._parts, 0, _shares(self._parts), do="begin", **briefing)
         self._await_ready([self._recorder, *self._parts])
 
@@ -132,17 +150,38 @@ class Supervisor:
         command["offset_ns"] = start_ns - self._run.clock_ns
         self._recorder.send(**command)
         deal(parts, 0, _shares(parts), **command)
-        handled = 0
+        handled, self._ended = 0, ""
         while any(part.level_done < level.index for part in living(parts)):
             self._listen()
             handled = self._heed_signals(handled)
             self._heed_cost()
+            self._heed_course(level)
             self._notice_losses()
             self._progress(self._seen(level, start_ns))
         if not living(self._parts):
             self._interrupt("nobody was left to send requests")
         if not self._outcome.interrupted:
-            self._recorder.send(do="level_end", level=level.index, end_ns=now_ns())
+            self._recorder.send(do="level_end", level=level.index, end_ns=now_ns(), ended=self._ended or None)
+            self._sent_before += sum(part.counts[1] for part in self._parts)
+            if self._course.looks:
+                self._await_books(level)
+
+    def _heed_course(self, level: Level) -> None:
+        """Ends a level before its time, as its course says; what is in flight may finish."""
+        if self._ended or self._outcome.interrupted or time.monotonic() - self._looked_at < _LOOK_S:
+            return
+        if why := self._course.watch(level):
+            self._ended = why
+            self._tell("drain")
+        self._looked_at = time.monotonic()
+
+    def _await_books(self, level: Level) -> None:
+        """Until all of a level is in the store, for a course that looks at it; not for ever."""
+        deadline = time.monotonic() + _BOOKS_S
+        while time.monotonic() < deadline and not self._recorder.gone:
+            if self._recorder.written >= self._sent_before and self._recorder.level_closed >= level.index:
+                return
+            self._listen()
 
     def _heed_signals(self, handled: int) -> int:
         """The first signal drains, the second cuts; gives how many have been acted on."""
@@ -196,7 +235,7 @@ class Supervisor:
         )
         tokens = sum(part.output_tokens for part in (self._recorder, *self._parts))
         elapsed_s = max(0.0, (now_ns() - start_ns) / 1e9)
-        return Progress(level, len(self._run.levels), elapsed_s, sent, done, failed, tokens)
+        return Progress(level, self._course.total, elapsed_s, sent, done, failed, tokens)
 
     def _finish(self) -> Outcome:
         """Ends the parts first, so that the recorder has everything when it closes the books."""

@@ -19,6 +19,7 @@ from loadlab import __version__, shapes
 from loadlab.core.clock import anchor
 from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.finder import beside
+from loadlab.core.loads import MOST
 from loadlab.core.nouns import Endpoint, Level, Run
 from loadlab.core.trace import read as read_trace
 
@@ -67,12 +68,33 @@ def levels(
     profile: str | None = None,
     trace: str | None = None,
     shape: bool = False,
+    repeats: int = 1,
     **flags: Any,
 ) -> tuple[Level, ...]:
     """The levels of a run: one for each entry of `users` or `rates`, one for a profile, a trace or a shape.
 
-    `flags` are further fields of Level. Raises UsageError for what makes no sense.
+    With `repeats` all of them again and again, in rounds: what drifts meets every load alike. `flags` are
+    further fields of Level. Raises UsageError for what makes no sense.
     """
+    once = _once(users, rates, profile, trace, shape, flags)
+    if repeats == 1:
+        return once
+    if len(once) * repeats > MOST:
+        raise UsageError(
+            f"--repeat {repeats} makes {len(once) * repeats:,} levels; at most {MOST} are a sweep."
+        )
+    rounds = [(at, level) for at in range(repeats) for level in once]
+    return tuple(replace(level, index=index, repeat=at) for index, (at, level) in enumerate(rounds))
+
+
+def _once(
+    users: Sequence[int] | None,
+    rates: Sequence[float] | None,
+    profile: str | None,
+    trace: str | None,
+    shape: bool,
+    flags: dict[str, Any],
+) -> tuple[Level, ...]:
     kinds = {"users": users, "rate": rates, "profile": profile, "trace": trace, "shape": shape}
     given = [name for name, value in kinds.items() if value]
     if len(given) > 1:
@@ -180,7 +202,7 @@ def build(
         seed=drawn() if seed is None else seed,
         clock_ns=clock_ns,
         started_at_ns=started_at_ns,
-        environment={**environment(), **_source(commit), **_scenario(path)},
+        environment={**environment(), **_source(commit), **scenario_of(path)},
         **asked,
     )
 
@@ -195,7 +217,7 @@ def again(run: Run) -> Run:
         seed=drawn(),
         clock_ns=clock_ns,
         started_at_ns=started_at_ns,
-        environment={**environment(), **kept, **_scenario(Path(run.scenario_path))},
+        environment={**environment(), **kept, **scenario_of(Path(run.scenario_path))},
     )
 
 
@@ -222,7 +244,7 @@ def _first_set(*names: str) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
-def _scenario(path: Path) -> dict[str, str]:
+def scenario_of(path: Path) -> dict[str, str]:
     """The first digits of the file's hash, enough to see a change; nothing of a file that is not there."""
     try:
         return {"scenario_sha256": hashlib.sha256(path.read_bytes()).hexdigest()[:12]}

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -41,7 +42,15 @@ _PROGRESS_S = 0.25
 class Worker:
     """Part `index` of `count` of a run's load."""
 
-    def __init__(self, run: Run, index: int, count: int, control: Channel, link: RecorderLink) -> None:
+    def __init__(
+        self,
+        run: Run,
+        index: int,
+        count: int,
+        control: Channel,
+        link: RecorderLink,
+        reached: Mapping[str, Any],
+    ) -> None:
         self._control, self._link = control, link
         self._health = Health(f"worker{index}", link.read)
         self._index, self._count = index, count
@@ -60,6 +69,9 @@ class Worker:
             worker=index,
             workers=count,
             routes=[route.endpoint for route in run.routes],
+            fresh_prompts=run.fresh_prompts,
+            first=reached.get("seq", 0),
+            drawn=reached.get("sent", {}).get(str(index), 0),
         )
         users, self._shapes = _load(run)
         self._environment = Environment(user_classes=users, host=run.endpoint.url)
@@ -246,7 +258,8 @@ def main() -> None:
         return
     command = first[0]
     try:
-        worker = Worker(Run.from_dict(command["run"]), command["index"], command["count"], control, link)
+        run, place = Run.from_dict(command["run"]), (command["index"], command["count"])
+        worker = Worker(run, *place, control, link, command.get("reached", {}))
     except LoadlabError as error:
         _complain(control, error)
         sys.exit(int(error.exit_code))

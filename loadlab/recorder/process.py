@@ -180,11 +180,16 @@ class Control:
 
 
 async def record(
-    control: Control, links: list[asyncio.StreamReader], run: Run, database: store.Store, gpus: bool
+    control: Control,
+    links: list[asyncio.StreamReader],
+    run: Run,
+    database: store.Store,
+    gpus: bool,
+    resumed: bool,
 ) -> None:
     """Records `run` until it is finished or the supervisor is gone."""
     recorder = Recorder(run, database)
-    await recorder.sql(database.begin_run, run)
+    await recorder.sql(database.resume_run if resumed else database.begin_run, run)
     takers = asyncio.gather(*(recorder.take(link) for link in links))
     flusher = asyncio.create_task(recorder.flush_forever())
     found, recorder.notes = for_run(run, gpus)
@@ -222,7 +227,9 @@ async def _obey(recorder: Recorder, control: Control, run: Run) -> tuple[str, li
             level = Level(**message["level"])
             await recorder.sql(recorder._store.begin_level, run.id, level, message["start_ns"])
         elif message["do"] == "level_end":
-            await recorder.sql(recorder._store.finish_level, run.id, message["level"], message["end_ns"])
+            end = message["level"], message["end_ns"], message["ended"]
+            await recorder.sql(recorder._store.finish_level, run.id, *end)
+            control.send(**{"is": "level_closed", "level": message["level"]})
         elif message["do"] == "merge":
             await recorder.sql(_merge, message["path"], recorder._store, run.id)
         elif message["do"] == "finish":
@@ -268,7 +275,9 @@ async def serve(control_fd: int, link_fds: list[int]) -> None:
         database = store.open(command["db"])
         if command.get("shared"):  # the host that controls the run keeps its books
             database = store.SharedStore.of(database)
-        await record(control, [reader for reader, _ in links], run, database, command.get("gpus", True))
+        readers = [reader for reader, _ in links]
+        options = command.get("gpus", True), command.get("resumed", False)
+        await record(control, readers, run, database, *options)
         database.close()
         control.send(**{"is": "finished"})
     except LoadlabError as error:

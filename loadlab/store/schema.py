@@ -62,6 +62,7 @@ level = sa.Table(
     sa.Column("finished_ns", Int),
     sa.Column("verdict", sa.String(10)),
     sa.Column("hardware", sa.String(200)),
+    sa.Column("ended", sa.Text),
 )
 
 request = sa.Table(

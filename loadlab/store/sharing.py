@@ -40,7 +40,7 @@ class SharedStore(Store):
     def begin_level(self, run_id: str, level: Level, started_ns: int) -> None:
         """Left to the controlling host."""
 
-    def finish_level(self, run_id: str, index: int, finished_ns: int) -> None:
+    def finish_level(self, run_id: str, index: int, finished_ns: int, ended: str | None = None) -> None:
         """Left to the controlling host."""
 
     def heartbeat(self, run_id: str) -> None:

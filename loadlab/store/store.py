@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from loadlab.core.errors import NoDataError
 from loadlab.core.nouns import Level, Price, Reading, Result, Run, RunState, Terms, Verdict
-from loadlab.store import codec, engine, frames, rows, run_pages, schema
+from loadlab.store import codec, engine, frames, resuming, rows, run_pages, schema
 from loadlab.store.incidents import Incidents
 from loadlab.store.migration import HEAD
 from loadlab.store.request_log import RequestLog
@@ -49,16 +49,31 @@ class Store:
         self._clocks[run.id] = run.clock_ns
 
     def begin_level(self, run_id: str, level: Level, started_ns: int) -> None:
-        """Stores that a level began at `started_ns` (absolute)."""
+        """Stores that a level began at `started_ns` (absolute); the run's spec knows it from here on."""
         row = rows.level_row(run_id, level, started_ns - self._clock(run_id))
         with self._transaction() as connection:
             connection.execute(schema.level.insert(), row)
+            resuming.add_to_spec(connection, run_id, level)
 
-    def finish_level(self, run_id: str, index: int, finished_ns: int) -> None:
-        """Stores that a level ended at `finished_ns` (absolute)."""
-        level = schema.level
-        offset = finished_ns - self._clock(run_id)
-        self._update(level, (level.c.run_id == run_id, level.c.level == index), finished_ns=offset)
+    def finish_level(self, run_id: str, index: int, finished_ns: int, ended: str | None = None) -> None:
+        """Stores that a level ended at `finished_ns` (absolute); `ended`: why before its time."""
+        level, offset = schema.level, finished_ns - self._clock(run_id)
+        where = (level.c.run_id == run_id, level.c.level == index)
+        self._update(level, where, finished_ns=offset, ended=ended)
+
+    def resume_run(self, run: Run) -> None:
+        """Makes an interrupted run `running` again; `run.clock_ns` is its start by this host's clock now.
+
+        A level that was not finished begins anew: what was recorded of it stays, as warm-up.
+        """
+        with self._transaction() as connection:
+            resuming.reopen(connection, run.id)
+        self._clocks[run.id] = run.clock_ns
+
+    def reached(self, run_id: str) -> resuming.Reached:
+        """How far a run (full id) has come: what a resumed one goes on from."""
+        with self._transaction() as connection:
+            return resuming.reached(connection, run_id)
 
     def write(self, run_id: str, results: Sequence[Result], readings: Sequence[Reading]) -> None:
         """Stores a batch in one transaction; all of it is on disk when this returns, or none of it.

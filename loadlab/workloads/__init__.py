@@ -11,6 +11,7 @@ from typing import Protocol
 
 from loadlab.core.nouns import Request
 from loadlab.workloads.clips import Clips
+from loadlab.workloads.nonces import Nonces
 from loadlab.workloads.patterns import Copying, LongAmongShort, Repeats, SharedPrefix
 from loadlab.workloads.prompts import Prompts
 from loadlab.workloads.replay import Replay
@@ -20,6 +21,7 @@ __all__ = [
     "Clips",
     "Copying",
     "LongAmongShort",
+    "Nonces",
     "Prompts",
     "Repeats",
     "Replay",

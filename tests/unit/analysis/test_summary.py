@@ -324,13 +324,15 @@ def test_summary_of_reads_each_frame_of_the_named_run() -> None:
             assert run_id == "run-7"
             return handmade.levels()
 
-        def requests(self, run_id: str) -> pd.DataFrame:
+        def requests(self, run_id: str, level: int | None) -> pd.DataFrame:
+            assert level is None
             return requests
 
         def pricings(self, run_id: str) -> list[Pricing]:
             return [Pricing(0, TOKEN, "", Terms())]
 
-        def gaps(self, run_id: str) -> pd.DataFrame:
+        def gaps(self, run_id: str, level: int | None) -> pd.DataFrame:
+            assert level is None
             return handmade.gaps(requests)
 
         def readings(self, run_id: str) -> pd.DataFrame:

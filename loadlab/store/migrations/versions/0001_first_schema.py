@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("finished_ns", Int, nullable=True),
         sa.Column("verdict", sa.String(length=10), nullable=True),
         sa.Column("hardware", sa.String(length=200), nullable=True),
+        sa.Column("ended", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_level_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "level", name=op.f("pk_level")),
     )
