@@ -64,10 +64,11 @@ def _cache(stored: Stored, levels: Sequence[LevelSummary]) -> str | None:
     warmest, most = max(((level, max(halves)) for level, halves in known), key=lambda pair: pair[1])
     if most - begin < _WARMER:
         return None
+    avoided = "" if stored.spec.fresh_prompts else "; --fresh-prompts avoids it"
     return (
-        f"prompts recurred: {begin:.0%} of prompt tokens came from the server's cache at first ({first.title}), "
-        f"{most:.0%} later ({warmest.title}), which makes TTFT and cost lower than for prompts it has not seen"
-        f"{'' if stored.spec.fresh_prompts else '; --fresh-prompts avoids it'}"
+        f"prompts recurred: {begin:.0%} of prompt tokens came from the server's cache at first "
+        f"({first.title}), {most:.0%} later ({warmest.title}), which makes TTFT and cost lower than for "
+        f"prompts it has not seen{avoided}"
     )
 
 

@@ -72,7 +72,7 @@ def run(
     return replace(asked, levels=() if course.get("kind", "list") != "list" else asked.levels)
 
 
-def _limits(given: Flags) -> dict[str, float | None]:
+def _limits(given: Flags) -> dict[str, Any]:
     names = ("connect_timeout", "first_byte_timeout", "stall_timeout")
     limits = {f"{name}_s": seconds(given[name]) for name in names}
     return {"timeout_s": parse_duration(given["timeout"]), **limits}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary
 from loadlab.core.nouns import Level, Run
@@ -84,7 +85,7 @@ class Searching:
 
     def _wanted(self) -> Level | None:
         if self._asks_alone and self._alone is None:
-            plain = {"arrivals": "closed", "rate": None, "cv": None, "max_in_flight": None}
+            plain: dict[str, Any] = {"arrivals": "closed", "rate": None, "cv": None, "max_in_flight": None}
             return replace(self._level, index=self._at, users=1, **plain)
         load = None if self._hopeless else following(self.probes, self.aim)
         if load is None:
