@@ -10,15 +10,17 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from loadlab import analysis
+from loadlab import analysis, planner
 from loadlab.analysis import Summary
 from loadlab.figures import Band, bands_of
+from loadlab.planner import Measured
 from loadlab.store import Sought
 
 from .follow import Follower
 
 _KEPT = 256
 _TRACES = 4
+_SWEEPS = 8
 _MOST_GAPS = 1_000_000  # 20 MB a run
 
 
@@ -41,6 +43,7 @@ class Source:
         self._summaries: OrderedDict[str, Summary] = OrderedDict()
         self._traces: OrderedDict[str, Trace] = OrderedDict()
         self._followers: OrderedDict[str, Follower] = OrderedDict()
+        self._sweeps: OrderedDict[tuple[str, ...], Measured] = OrderedDict()
 
     @property
     def where(self) -> str:
@@ -72,6 +75,19 @@ class Source:
             if len(self._summaries) > _KEPT:
                 self._summaries.popitem(last=False)
         return summary
+
+    def measured(self, refs: Sequence[str]) -> Measured:
+        """The runs as one sweep to plan with; kept once they have ended. Raises NoDataError or UsageError."""
+        runs = [self.run(ref) for ref in refs]
+        key = tuple(f"{run.id} {len(self._store.pricings(run.id))}" for run in runs)
+        if key in self._sweeps:
+            return self._sweeps[key]
+        found = planner.measured(self._store, [run.id for run in runs])
+        if all(run.state != "running" for run in runs):
+            self._sweeps[key] = found
+            if len(self._sweeps) > _SWEEPS:
+                self._sweeps.popitem(last=False)
+        return found
 
     def priced(self, ref: str) -> Any:
         """As `run`, with the price and the terms that are in force now. Raises NoDataError."""

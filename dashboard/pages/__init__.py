@@ -17,6 +17,7 @@ from loadlab.figures import Theme
 
 from ..source import Source
 from . import (
+    capacity,
     compare,
     cost,
     gate,
@@ -56,6 +57,7 @@ PAGES: tuple[Page, ...] = (
     compare,
     cost,
     hardware,
+    capacity,
     gates,
     runs,
     targets,

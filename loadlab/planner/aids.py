@@ -36,7 +36,7 @@ class BatchLaw:
         """One sentence."""
         return (
             f"time per token ≈ {self.a_ms:.3g} ms + {self.b_ms:.3g} ms × requests under way "
-            f"(R² {self.r2:.2f}, worst point {self.worst:.0%} off)"
+            f"(R² {self.r2:.2f}, worst point {100 * self.worst:.0f} % off)"
         )
 
 

@@ -270,8 +270,8 @@ def _levers(parts: tuple[Part, ...], ask: Ask) -> tuple[Lever, ...]:
             "20 % more", _count(parts, ask, 1 + _SIDE),
         ),
         Lever(
-            "Headroom", f"{less:.0%}", _count(parts, replace(ask, headroom=less)),
-            f"{more:.0%}", _count(parts, replace(ask, headroom=more)),
+            "Headroom", f"{100 * less:.0f} %", _count(parts, replace(ask, headroom=less)),
+            f"{100 * more:.0f} %", _count(parts, replace(ask, headroom=more)),
         ),
         Lever(
             "Capacity, its interval", "high end", sum(part.sized.fewest for part in parts),

@@ -121,13 +121,13 @@ def _load(step: Step) -> float:
 def _scatter(measured: Measured, step: Step) -> Sample:
     """How far the load that a level offered may lie from the one it is named after, as factors.
 
-    An open loop of n requests offers n in more or less time, and more or less work in them. Repeats show
-    that by themselves; one run cannot.
+    An open loop of n requests offers n in more or less time, and more or less work in them, at the loads on
+    both sides of the capacity. Resampling one run does not show that, repeats show part of it.
     """
     if measured.axis == "users":
         return np.ones(DRAWS)
     spread = _variation(mean_gap_variation(step.seen[0])) + _variation(work_variation(step))
-    error = math.sqrt(spread / max(1, step.answers) / len(step.seen))
+    error = math.sqrt(2 * spread / max(1, step.answers))
     factors: Sample = np.exp(np.random.default_rng(_SEED).normal(0.0, error, DRAWS))
     return factors
 

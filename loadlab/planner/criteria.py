@@ -138,7 +138,7 @@ def _percentile(measure: Measure, limit: float) -> Criterion:
 def _errors(share: float) -> Criterion:
     if not 0 <= share < 1:
         raise UsageError(f"--errors {share:g} cannot be; give a share such as 1%.")
-    return Criterion("errors", f"errors ≤ {number(100 * share)} %", {}, None, failed=True, ceiling=share)
+    return Criterion("errors", f"errors ≤ {100 * share:g} %", {}, None, failed=True, ceiling=share)
 
 
 def words_of(metric: str, limit: float, stat: str = "") -> str:

@@ -54,7 +54,7 @@ class Demand:
 
 def of_peak(peak: float, unit: Unit) -> Demand:
     """A peak as it is. Raises UsageError."""
-    return Demand(_positive("peak", peak), unit, f"peak of {number(peak)} {unit} as given")
+    return Demand(_positive("peak", peak), unit, "as given")
 
 
 def of_mean(mean: float, ratio: float = PEAK_RATIO, dispersion: float = 1.0) -> Demand:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loadlab.analysis import Summary, summary_of
+from loadlab.analysis import Summary, priced_at, summary_of
 from loadlab.analysis.comparable import apart
 from loadlab.analysis.measures import Observed
 from loadlab.analysis.samples import column, flag, ok
@@ -82,7 +82,7 @@ class Step:
 class Measured:
     """A sweep to plan with: `steps` lightest first, all of one axis. `left_out`: levels of no use, and why.
 
-    `spec`, `price` and `unpriced` are those of the newest run.
+    `spec` is that of the newest run, `price` and `unpriced` those in force for it.
     """
 
     axis: Axis
@@ -142,7 +142,8 @@ def measured(store: Any, refs: Sequence[str], gaps: bool = False) -> Measured:
         raise NoDataError(f"run {runs[0].id} has no level with a measured request: nothing to plan with.")
     _check_alike(seen)
     newest = max(runs, key=lambda run: run.started_at_ns)
-    return of(seen, newest.spec, newest.price, newest.unpriced)
+    now = priced_at(newest, store.pricings(newest.id)[-1])
+    return of(seen, newest.spec, now.price, now.unpriced)
 
 
 def of(seen: Sequence[Observed], spec: Run, price: Price | None = None, unpriced: str = "") -> Measured:
@@ -150,11 +151,12 @@ def of(seen: Sequence[Observed], spec: Run, price: Price | None = None, unpriced
     usable, left_out = _usable(seen)
     axis: Axis = "rate" if any("rate" in each.level.offered for each in usable) else "users"
     chosen = [each for each in usable if axis in each.level.offered]
-    left_out += [f"{each.level.label}: another kind of load" for each in usable if each not in chosen]
+    left_out += [("another kind of load", each.level.label) for each in usable if each not in chosen]
+    told = _together(left_out)
     if not chosen:
-        raise NoDataError(f"no level can be planned with: {'; '.join(left_out)}.")
+        raise NoDataError(f"no level can be planned with: {'; '.join(told)}.")
     runs = tuple(dict.fromkeys(each.id for each in seen))
-    return Measured(axis, _steps(chosen, axis), tuple(left_out), runs, spec, price, unpriced)
+    return Measured(axis, _steps(chosen, axis), told, runs, spec, price, unpriced)
 
 
 def _ids(store: Any, ref: str) -> list[str]:
@@ -197,13 +199,21 @@ def _check_alike(seen: Sequence[Observed]) -> None:
             )
 
 
-def _usable(seen: Iterable[Observed]) -> tuple[list[Observed], list[str]]:
-    """What has a point on a curve, and why the rest has none."""
+def _together(left_out: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """One sentence per reason: "INVALID (generator late): 1 req/s, 2 req/s"."""
+    labels: dict[str, list[str]] = {}
+    for why, label in left_out:
+        labels.setdefault(why, []).append(label)
+    return tuple(f"{why}: {', '.join(dict.fromkeys(found))}" for why, found in labels.items())
+
+
+def _usable(seen: Iterable[Observed]) -> tuple[list[Observed], list[tuple[str, str]]]:
+    """What has a point on a curve, and (why the rest has none, its load)."""
     kept, left_out = [], []
     for each in seen:
         why = _why_not(each)
         if why:
-            left_out.append(f"{each.level.label}: {why}")
+            left_out.append((why, each.level.label))
         else:
             kept.append(each)
     return kept, left_out
@@ -218,7 +228,7 @@ def _why_not(seen: Observed) -> str:
     ):
         return "its load changes"
     if level.verdict == "INVALID" and level.requests["ok"]:
-        return f"INVALID ({level.reasons[0]})"
+        return f"INVALID ({level.reasons[0].partition(':')[0]})"
     return ""
 
 

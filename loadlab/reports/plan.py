@@ -39,7 +39,17 @@ def replicas_words(plan: Plan) -> str:
 
 def peak_words(plan: Plan) -> str:
     """The peak with its growth: "40 req/s"."""
-    return f"{number(plan.demand.peak)} {plan.demand.unit}"
+    return f"{load(plan.demand.peak)} {plan.demand.unit}"
+
+
+def load(value: float) -> str:
+    """A load as people say it: 40, 3.27."""
+    return f"{value:,.0f}" if value == int(value) else number(value)
+
+
+def percent(share: float) -> str:
+    """A share as "20 %"."""
+    return f"{100 * share:.0f} %"
 
 
 def _hardware(plan: Plan) -> str:
@@ -65,13 +75,13 @@ def dollars(value: float | None) -> str:
 def rows(plan: Plan) -> Rows:
     """The plan, one fact a row."""
     ask = plan.ask
-    growth = f", {ask.growth:.0%} growth in it" if ask.growth else ""
+    growth = f", {percent(ask.growth)} growth in it" if ask.growth else ""
     found: Rows = [
         ("peak", f"{peak_words(plan)} ({plan.demand.words}{growth})"),
-        ("margins", f"{ask.headroom:.0%} headroom, {ask.spare} spare"),
+        ("margins", f"{percent(ask.headroom)} headroom, {ask.spare} spare"),
     ]
     for part in plan.parts:
-        head = f"{part.share:.0%} " if len(plan.parts) > 1 else ""
+        head = f"{percent(part.share)} " if len(plan.parts) > 1 else ""
         found += [(f"{head}{name}".strip(), words) for name, words in part_rows(part)]
     return [*found, *_money_rows(plan)]
 
@@ -122,8 +132,8 @@ def limit_words(part: Part) -> str:
 
 def _planned(sized: Sized) -> str:
     per = f"{number(sized.peak / sized.replicas)} {sized.unit} per replica at the peak"
-    lost = f", {sized.degraded:.0%} with {sized.spare} lost" if sized.spare else ""
-    return f"{per}: {sized.utilisation:.0%} of its capacity{lost}"
+    lost = f", {percent(sized.degraded)} with {sized.spare} lost" if sized.spare else ""
+    return f"{per}: {percent(sized.utilisation)} of its capacity{lost}"
 
 
 def latency_words(part: Part) -> str:
@@ -147,7 +157,7 @@ def checked_words(part: Part) -> str:
     found = summary(holdout(part.measured))
     if found is None:
         return ""
-    shares = f"{found[0]:.0%} (median), {found[1]:.0%} (p90)"
+    shares = f"{percent(found[0])} (median), {percent(found[1])} (p90)"
     return f"each inner load left out, the curve of the others misses it by {shares}"
 
 
@@ -182,9 +192,9 @@ def mtok_words(plan: Plan) -> str:
 
 def even_words(even: BreakEven) -> list[str]:
     """API against own replicas, both directions."""
-    cheaper = f"own replicas cost {even.saved_share:.0%} less"
+    cheaper = f"own replicas cost {percent(even.saved_share)} less"
     if even.own_usd >= even.api_usd:
-        cheaper = f"{even.api.name} costs {1 - even.api_usd / even.own_usd:.0%} less"
+        cheaper = f"{even.api.name} costs {percent(1 - even.api_usd / even.own_usd)} less"
     month = f"own {dollars(even.own_usd)}, API {dollars(even.api_usd)}"
     lines = [
         f"at {number(even.mtok_per_month)} Mtok a month ({even.assumed}): {month}; {cheaper}",
@@ -266,7 +276,7 @@ def aid_words(plan: Plan) -> list[str]:
     elif plan.demand.dispersion > 1:
         told = f"bursts of dispersion {plan.demand.dispersion:g} taken as Ca²"
         found += [f"{told}: {burst_words(part, plan.demand.dispersion)}" for part in plan.parts]
-    pools = ", ".join(f"{count}: {share:.0%}" for count, share in aids.pooling())
+    pools = ", ".join(f"{count}: {percent(share)}" for count, share in aids.pooling())
     return [
         *found,
         f"one queue for all (M/M/c, mean wait a quarter of a service), servers and how busy: {pools}",

@@ -25,7 +25,7 @@ def test_the_capacity_is_where_the_curve_meets_the_limit() -> None:
     found = capacity(sweeps.knee(), slo_criteria(f"{P95}450"))
     assert 6.0 < found.load < 8.0
     assert found.low <= found.load <= found.high
-    assert found.high - found.low < 1.5
+    assert found.high - found.low < 2.0
     assert (found.held.load, found.missed and found.missed.load) == (6.0, 8.0)
     assert found.why_missed.startswith("TTFT p95 ≤ 450 ms, found ")
     fit = found.fits[0]
@@ -115,7 +115,7 @@ def test_too_few_requests_are_refused_with_the_command() -> None:
 
 
 def test_only_failures_do_not_hold_anything() -> None:
-    with pytest.raises(SloError, match=r"errors ≤ 1\.00 %, found 100 %"):
+    with pytest.raises(SloError, match="errors ≤ 1 %, found 100 %"):
         capacity(sweeps.sweep([sweeps.level(2, 100, failed=400)]), slo_criteria(f"{P95}450"))
 
 
