@@ -52,8 +52,8 @@ def check(
     with store.open(place, create=False) as database:
         measures = _measures(metric)
         if rerun:
-            _repeat_suspects(database, place, history.look(database, measures, **of).suspects)
-        checked = history.check(database, measures, **of)
+            _repeat_suspects(database, place, history.look(database, measures, of).suspects)
+        checked = history.check(database, measures, of)
     if json:
         emit_json({"check": report.check_document(checked)})
     else:
@@ -135,7 +135,7 @@ def series(
     from loadlab.reports import history as report
 
     with store.open(config.store_url(db), create=False) as database:
-        seen = history.look(database, _measures(metric), **_where(scenario, target))
+        seen = history.look(database, _measures(metric), _where(scenario, target))
     if not seen.found:
         raise NoDataError(f"no run makes a series ({seen.left_out} levels are not VALID); {report.TOO_FEW}")
     if json:

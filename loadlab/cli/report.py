@@ -56,3 +56,23 @@ def report_sweep(
     with store.open(store_url(db), create=False) as database:
         report = sweep_report(database, refs, limits)
     delivery.deliver(report, html, markdown, json, theme)
+
+
+@app.command("regression")
+def report_regression(
+    scenario: Annotated[str | None, typer.Option(help="Only runs of this scenario.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only runs of this target.")] = None,
+    html: delivery.Html = None,
+    markdown: delivery.Markdown = None,
+    theme: delivery.ThemeName = "auto",
+    db: options.Db = None,
+    json: options.Json = False,
+) -> None:
+    """Regressions over time: incidents with their evidence, and the series they were found in."""
+    from loadlab import store
+    from loadlab.reports.regression_report import regression_report
+
+    given = {"scenario": scenario, "target": target}
+    with store.open(store_url(db), create=False) as database:
+        report = regression_report(database, {name: value for name, value in given.items() if value})
+    delivery.deliver(report, html, markdown, json, theme)

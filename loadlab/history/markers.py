@@ -28,7 +28,8 @@ def _libraries(row: _Row) -> str:
 
 
 def _labels(row: _Row) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(row["spec"]["endpoint"]["labels"].items()))
+    labels = row["spec"]["endpoint"]["labels"].items()
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels) if key != "commit")
 
 
 def _load_hosts(row: _Row) -> str:

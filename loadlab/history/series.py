@@ -94,7 +94,7 @@ class Series:
         return {at: words for at, words in found.items() if words}
 
 
-def complete(store: Any) -> int:
+def make_missing(store: Any) -> int:
     """Makes the kept numbers of finished runs that have none yet; gives how many there were.
 
     `store` is what `loadlab.store.open` returns.
@@ -115,7 +115,9 @@ class History:
     left_out: int
 
 
-def of_store(store: Any, measures: Sequence[Measure] = MEASURES, **where: str) -> History:
+def of_store(
+    store: Any, measures: Sequence[Measure] = MEASURES, where: Mapping[str, str] | None = None
+) -> History:
     """The history of a store, of all runs or of those that match `where` (columns of table `run`)."""
     levels = store.statistics.levels(where)
     names = [measure.name for measure in measures]
@@ -170,5 +172,10 @@ def _offered(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _point(row: Mapping[str, Any]) -> Point:
-    environment = row["environment"]
-    return Point(row["run_id"], row["level"], row["started_at_ns"], environment.get("commit"), facts(row))
+    return Point(row["run_id"], row["level"], row["started_at_ns"], _commit(row), facts(row))
+
+
+def _commit(row: Mapping[str, Any]) -> str | None:
+    """Of what was served: as the run was told, else a label of its target."""
+    said = row["environment"].get("commit") or row["spec"]["endpoint"]["labels"].get("commit")
+    return str(said) if said else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from loadlab.core.incident import Incident
 from loadlab.history.found import Found, found, toward_worse
 from loadlab.history.regressions import LOADLAB, incident, known, made_good, regressions, revised
 from loadlab.history.segments import FEWEST_RUNS
-from loadlab.history.series import MEASURES, complete, of_store
+from loadlab.history.series import MEASURES, make_missing, of_store
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,28 @@ class Checked:
     going_on: tuple[Incident, ...]
 
 
-def look(store: Any, measures: Sequence[Measure] = MEASURES, **where: str) -> Seen:
-    """What the series of a store show; writes nothing but numbers that were missing."""
-    complete(store)
-    history = of_store(store, measures, **where)
+def look(
+    store: Any,
+    measures: Sequence[Measure] = MEASURES,
+    where: Mapping[str, str] | None = None,
+    *,
+    complete: bool = True,
+) -> Seen:
+    """What the series of a store show; with `complete` the numbers of runs that have none are made first.
+
+    `where`: columns of table `run` and what they must be.
+    """
+    if complete:
+        make_missing(store)
+    history = of_store(store, measures, where)
     return Seen(tuple(found(series) for series in history.series), history.left_out)
 
 
-def check(store: Any, measures: Sequence[Measure] = MEASURES, **where: str) -> Checked:
+def check(
+    store: Any, measures: Sequence[Measure] = MEASURES, where: Mapping[str, str] | None = None
+) -> Checked:
     """Looks, opens an incident for each new regression, and closes those that were made good."""
-    seen = look(store, measures, **where)
+    seen = look(store, measures, where)
     stored = store.incidents.all()
     opened, going_on = [], []
     for regression in regressions(seen.found):

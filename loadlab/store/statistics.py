@@ -53,6 +53,13 @@ class Statistics:
         with self._transaction() as connection:
             return sorted(connection.execute(query).scalars())
 
+    def stamp(self) -> tuple[int, int]:
+        """Something that changes when levels are judged or judged anew: how many, and how many numbers."""
+        judged = sa.select(sa.func.count()).select_from(_level).where(_level.c.verdict.is_not(None))
+        numbers = sa.select(sa.func.count()).select_from(_statistic)
+        with self._transaction() as connection:
+            return connection.execute(judged).scalar_one(), connection.execute(numbers).scalar_one()
+
     def of(self, measures: Sequence[str] | None = None, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Table `statistic`, all of it or of these measures and runs, in the order of run, level, measure."""
         query = sa.select(_statistic)

@@ -78,5 +78,5 @@ def test_what_changed_around_a_run_is_marked(opened: Store, record: Record) -> N
 def test_some_scenarios_only(opened: Store, record: Record) -> None:
     record(0, TTFT)
     record(1, TTFT, scenario="rag")
-    assert [each.kind.scenario for each in of_store(opened, scenario="rag").series] == ["rag"]
-    assert of_store(opened, target="another").series == ()
+    assert [each.kind.scenario for each in of_store(opened, where={"scenario": "rag"}).series] == ["rag"]
+    assert of_store(opened, where={"target": "another"}).series == ()

@@ -113,7 +113,7 @@ def test_two_kinds_have_an_incident_each(opened: Store, nightly: Nightly) -> Non
         nightly(first + 12, 4, 1.2, scenario=scenario)
     opened_now = history.check(opened).opened
     assert sorted(each.scenario for each in opened_now) == ["chat", "rag"]
-    assert history.check(opened, scenario="rag").opened == ()
+    assert history.check(opened, where={"scenario": "rag"}).opened == ()
 
 
 def test_a_branch_has_a_history_of_its_own(opened: Store, nightly: Nightly) -> None:
