@@ -32,6 +32,7 @@ from loadlab.cli import (
     sweep,
     targets,
     techniques,
+    vendors,
     worker,
 )
 
@@ -68,6 +69,7 @@ app.add_typer(targets.app, name="targets")
 app.command("chat")(chat.chat)
 app.add_typer(runs.app, name="runs")
 app.command("compare")(compare.compare)
+app.add_typer(vendors.app, name="vendors")
 app.add_typer(report.app, name="report")
 app.command("plan")(plan.plan)
 app.command("calibrate")(calibrate.calibrate)

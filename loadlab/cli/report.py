@@ -76,3 +76,22 @@ def report_regression(
     with store.open(store_url(db), create=False) as database:
         report = regression_report(database, {name: value for name, value in given.items() if value})
     delivery.deliver(report, html, markdown, json, theme)
+
+
+@app.command("vendor")
+def report_vendor(
+    name: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A comparison: its file, or its name.")],
+    html: delivery.Html = None,
+    markdown: delivery.Markdown = None,
+    theme: delivery.ThemeName = "auto",
+    db: options.Db = None,
+    json: options.Json = False,
+) -> None:
+    """A vendor comparison: tiers, intervals, prices, availability, and what all of it rests on."""
+    from loadlab import store
+    from loadlab.cli.vendors import found
+    from loadlab.reports.vendor_report import vendor_report
+
+    with store.open(store_url(db), create=False) as database:
+        report = vendor_report(database, found(database, name))
+    delivery.deliver(report, html, markdown, json, theme)

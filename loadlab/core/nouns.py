@@ -147,6 +147,8 @@ class Result:
     Token counts are what docs/dialects.md makes of a vendor's: `prompt_tokens` includes those read from and
     written to a cache and those of audio and tools, `output_tokens` those of reasoning and audio. `audio_s`
     is the length of the audio heard or made. `server_timings` holds the server's own times, under its names.
+    `output_chars` is the length of the answer's text, reasoning not in it, and `reference_tokens` its length
+    in a tokenizer that is the same for all vendors, where the run names one.
     """
 
     level: int
@@ -188,6 +190,8 @@ class Result:
     audio_s: float | None = None
     server_timings: dict[str, float] | None = None
     route: int = 0
+    output_chars: int | None = None
+    reference_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +275,9 @@ class Run:
     `fresh_prompts` puts a few characters of its own before each prompt, so that no cache of prompts knows it.
     `course` says how levels are chosen as the run goes on ("kind": list, auto or search, and what that
     needs); `levels` are then those chosen so far.
+
+    `workload` takes the place of the scenario's own (`loadlab.workloads.asked`); `reference` names the
+    tokenizer that counts every answer beside its vendor (`loadlab.recorder.tokens`).
     """
 
     id: str
@@ -304,6 +311,8 @@ class Run:
     routes: tuple[Route, ...] = ()
     fresh_prompts: bool = False
     course: Mapping[str, Any] = field(default_factory=dict)
+    workload: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
 
     @property
     def timeouts(self) -> Timeouts:

@@ -82,6 +82,7 @@ class Driver:
         fresh_prompts: bool = False,
         first: int = 0,
         drawn: int = 0,
+        workload: Workload | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._lanes = [Lane.of(place, kept_signer_of(place)) for place in (endpoint, *routes)]
@@ -92,7 +93,7 @@ class Driver:
         self._sink = sink
         self._timeouts = timeouts
         self._max_tokens, self._exact_length = max_tokens, exact_length
-        self._synthetic = Synthetic(prompt_tokens) if prompt_tokens else None
+        self._instead = workload or (Synthetic(prompt_tokens) if prompt_tokens else None)
         self._replay: Replay | None = None
         self._streams: dict[Workload, Iterator[Request]] = {}
         self._numbers = count(first)
@@ -110,7 +111,7 @@ class Driver:
 
     def next_request(self, workload: Workload) -> Request:
         """The next request of `workload`, with what the command line overrides."""
-        chosen = self._synthetic or self._replay or workload
+        chosen = self._instead or self._replay or workload
         stream = self._streams.get(chosen)
         if stream is None:
             stream = share(chosen.requests(self.seed), self.worker, self.workers)

@@ -30,6 +30,7 @@ def sizes_of(run: Run) -> list[Size]:
         "seed": run.seed,
         "max_tokens": run.max_tokens,
         "prompt_tokens": run.prompt_tokens,
+        "workload": dict(run.workload),
         "traces": [level.trace for level in run.levels if level.trace],
     }
     command = [sys.executable, "-m", "loadlab.drive.sizes", json.dumps(asked)]
@@ -60,10 +61,13 @@ def _requests(asked: dict[str, Any]) -> Iterator[Request]:
 
     from loadlab.drive.user import StreamUser
     from loadlab.workloads import Replay, Synthetic, Workload
+    from loadlab.workloads import asked as from_fields
 
     users, _ = load_locustfile(asked["scenario_path"])
     workloads: Iterable[Workload] = [user.workload for user in users.values() if issubclass(user, StreamUser)]
-    if asked["prompt_tokens"]:
+    if asked["workload"]:
+        workloads = [from_fields(asked["workload"])]
+    elif asked["prompt_tokens"]:
         workloads = [Synthetic(asked["prompt_tokens"])]
     elif asked["traces"]:
         workloads = [Replay(trace) for trace in asked["traces"]]

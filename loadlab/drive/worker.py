@@ -33,6 +33,7 @@ from loadlab.drive.driver import Driver
 from loadlab.drive.health import Health
 from loadlab.drive.user import StreamUser
 from loadlab.recorder.link import RecorderLink
+from loadlab.workloads import asked
 
 _POLL_S = 0.02
 _SHAPE_S = 1.0
@@ -72,6 +73,7 @@ class Worker:
             fresh_prompts=run.fresh_prompts,
             first=reached.get("seq", 0),
             drawn=reached.get("sent", {}).get(str(index), 0),
+            workload=asked(run.workload) if run.workload else None,
         )
         users, self._shapes = _load(run)
         self._environment = Environment(user_classes=users, host=run.endpoint.url)

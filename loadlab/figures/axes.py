@@ -60,11 +60,15 @@ X_CHOICES = ("ttft_ms_p95", "interactivity_tok_s", "itl_ms_p95", "tpot_ms_p95", 
 Y_CHOICES = ("output_tokens_per_s", "total_tokens_per_s", "requests_per_s", "usd_per_mtok_output")
 
 
+def axis_of(metric: Metric) -> Axis:
+    """The axis of a metric that is none of the registry's."""
+    return Axis(metric.name, metric.label, metric.unit, metric.better, _brief(metric))
+
+
 def axis(column: str) -> Axis:
     """The axis of a column such as "ttft_ms_p95". Raises UnknownNameError with the nearest column."""
     if column in METRICS:
-        metric = METRICS[column]
-        return Axis(column, metric.label, metric.unit, metric.better, _brief(metric))
+        return axis_of(METRICS[column])
     if column in _AXES:
         return _AXES[column]
     name, _, statistic = column.rpartition("_")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from loadlab.figures.axes import axis, bounds, quantity, scale
+from loadlab.figures.axes import Axis, axis, bounds, quantity, scale
 from loadlab.figures.theme import LIGHT, MAX_SERIES, Theme, figure, series_style
 
 MAX_POINTS = 1_000
@@ -19,7 +19,7 @@ Sample = npt.NDArray[np.float64]
 
 def ecdf(
     samples: Mapping[str, Sample],
-    metric: str,
+    metric: str | Axis,
     limit: float | None = None,
     theme: Theme = LIGHT,
     baseline: str | None = None,
@@ -29,7 +29,7 @@ def ecdf(
     `limit` draws the SLO at that value; the series named `baseline` is grey. Drawn with at most 1,000 points
     a series: the slowest are all kept.
     """
-    words = axis(metric)
+    words = metric if isinstance(metric, Axis) else axis(metric)
     known = {
         name: np.sort(values[np.isfinite(values)]) for name, values in list(samples.items())[:MAX_SERIES]
     }

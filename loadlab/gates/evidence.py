@@ -13,7 +13,7 @@ from statistics import fmean, median, stdev
 
 from loadlab.analysis.compare import Spread
 from loadlab.analysis.distributions import student_above, student_quantile
-from loadlab.gates.multiple import ALPHA
+from loadlab.analysis.multiple import ALPHA
 from loadlab.gates.nouns import Outcome
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadlab.analysis.distributions import NORMAL, student_quantile
-from loadlab.gates.multiple import ALPHA
+from loadlab.analysis.multiple import ALPHA
 
 POWER = 0.90
 RUN_SD = 0.015

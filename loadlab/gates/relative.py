@@ -14,9 +14,9 @@ from loadlab.analysis.comparable import apart, lengths_apart
 from loadlab.analysis.compare import BY_LENGTH, Spread, between
 from loadlab.analysis.intervals import wilson
 from loadlab.analysis.measures import Measure, Observed
+from loadlab.analysis.multiple import LOOKS, benjamini_hochberg, holm
 from loadlab.gates import evidence
 from loadlab.gates.evidence import Evidence
-from loadlab.gates.multiple import LOOKS, benjamini_hochberg, holm
 from loadlab.gates.nouns import Check
 from loadlab.gates.rules import Gate, RegressRule
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadlab.analysis.distributions import student_quantile
 from loadlab.analysis.intervals import wilson
-from loadlab.gates.multiple import ALPHA
+from loadlab.analysis.multiple import ALPHA
 from loadlab.gates.planning import smallest
 
 PREFIX = "aa-"

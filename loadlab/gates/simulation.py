@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from loadlab.analysis.multiple import LOOKS, holm
 from loadlab.analysis.percentiles import Sample, percentile
 from loadlab.gates import evidence
-from loadlab.gates.multiple import LOOKS, holm
 from loadlab.gates.nouns import Outcome
 from loadlab.gates.rules import MARGIN, TOLERANCE
 

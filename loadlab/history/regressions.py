@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
+from loadlab.analysis.multiple import benjamini_hochberg
 from loadlab.core.incident import Change, Incident
-from loadlab.gates.multiple import benjamini_hochberg
 from loadlab.history.found import Found, toward_worse
 from loadlab.history.segments import PRACTICAL, Cut
 from loadlab.history.series import Kind, Point

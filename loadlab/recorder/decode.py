@@ -5,16 +5,21 @@ from __future__ import annotations
 from loadlab.core.nouns import CountSource, Exchange, Result
 from loadlab.dialects import Decoder, Dialect
 from loadlab.dialects.usage import Usage
+from loadlab.recorder.tokens import Counter
 
 _SHOWN = 200
 _PARTS = tuple(name for name in Usage._fields if name != "output_tokens")
 
 
-def decode(exchange: Exchange, dialect: Dialect) -> Result:
-    """The row of one request. Whatever went wrong is in it: nothing is raised for bad bytes."""
+def decode(exchange: Exchange, dialect: Dialect, reference: Counter | None = None) -> Result:
+    """The row of one request. Whatever went wrong is in it: nothing is raised for bad bytes.
+
+    `reference` counts the tokens of the answer's text, where that is wanted.
+    """
     decoder = dialect.decoder(exchange.content_type)
     arrivals: list[int] = []
     firsts: dict[str, int] = {}
+    answer: list[str] = []
     first_event = broken = None
     try:
         for at_ns, data in exchange.reads:
@@ -26,7 +31,9 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
                 for delta in deltas:
                     if delta.kind not in firsts:
                         firsts[delta.kind] = at_ns
-        _close(decoder, exchange, arrivals)
+                    if delta.kind == "answer":
+                        answer.append(delta.text)
+        _close(decoder, exchange, arrivals, answer)
     except ValueError as error:
         broken = str(error)
     except Exception as error:  # a decoder that trips over strange bytes must not end the recording
@@ -34,6 +41,7 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
     kind, detail = _outcome(exchange, decoder, broken)
     usage = decoder.usage
     tokens, source = _count(decoder, arrivals)
+    text = "".join(answer)
     return Result(
         level=exchange.level,
         worker=exchange.worker,
@@ -68,13 +76,17 @@ def decode(exchange: Exchange, dialect: Dialect) -> Result:
         cost_nano_usd=None,
         arrivals_ns=arrivals,
         route=exchange.route,
+        output_chars=len(text) or None,
+        reference_tokens=reference(text) if reference and text else None,
     )
 
 
-def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int]) -> None:
+def _close(decoder: Decoder, exchange: Exchange, arrivals: list[int], answer: list[str]) -> None:
     """Output that only the end of the body completes arrived with the last read."""
     if exchange.reads:
-        arrivals.extend([exchange.reads.last_ns] * len(decoder.close()))
+        last = decoder.close()
+        arrivals.extend([exchange.reads.last_ns] * len(last))
+        answer.extend(delta.text for delta in last if delta.kind == "answer")
 
 
 def _count(decoder: Decoder, arrivals: list[int]) -> tuple[int | None, CountSource | None]:

@@ -26,6 +26,7 @@ from loadlab.core.nouns import Exchange, Level, Reading, Result, Run
 from loadlab.core.units import NS_PER_MS
 from loadlab.recorder.decode import decode
 from loadlab.recorder.frames import LENGTH, unframe
+from loadlab.recorder.tokens import counter
 
 FLUSH_S = 0.25
 _HEARTBEAT_S = 1.0
@@ -44,6 +45,7 @@ class Recorder:
         self._meters = [
             pricing.Meter(price) if price and price.kind == "token" else None for _, price in places
         ]
+        self._reference = counter(run.reference) if run.reference else None
         # For the spend guard: requests priced, their cost, those of unknown cost, the dearest one.
         self.ledger = [0, 0, 0, 0]
         self._results: list[Result] = []
@@ -135,7 +137,7 @@ class Recorder:
         await asyncio.get_running_loop().run_in_executor(self._sql, call, *arguments)
 
     def _priced(self, exchange: Exchange) -> Result:
-        result = decode(exchange, self._dialects[exchange.route])
+        result = decode(exchange, self._dialects[exchange.route], self._reference)
         if meter := self._meters[exchange.route]:
             sent_ns = result.planned_ns if result.sent_ns is None else result.sent_ns
             at_ns = sent_ns - self._run.clock_ns + self._run.started_at_ns

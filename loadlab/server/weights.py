@@ -111,6 +111,11 @@ def tiny(seed: int = 0) -> Weights:
     return Weights(TINY, tensors, None)
 
 
+def tokeniser_file() -> Path:
+    """Where SmolLM2's tokenizer lies once the model has been fetched."""
+    return cache_folder() / _FOLDER / _TOKENISER
+
+
 def smollm2() -> Weights:
     """SmolLM2-135M-Instruct in bf16. Raises LoadlabError when it cannot be fetched or is damaged."""
     from safetensors.torch import load_file

@@ -118,6 +118,34 @@ def gates(connection: sa.Connection, limit: int | None) -> pd.DataFrame:
     return frame(connection, sa.select(table).order_by(*newest_first).limit(limit))
 
 
+def studies(connection: sa.Connection) -> pd.DataFrame:
+    """The table `vendor_study`, of each name the newest document, newest first."""
+    table = schema.vendor_study
+    newest_first = table.c.defined_at_ns.desc(), table.c.id.desc()
+    found = frame(connection, sa.select(table).order_by(*newest_first))
+    return found.drop_duplicates("name").reset_index(drop=True)[["name", "defined_at_ns", "document"]]
+
+
+def vendor_slots(connection: sa.Connection, study: str) -> pd.DataFrame:
+    """The table `vendor_slot` of one comparison, in the order measured."""
+    table = schema.vendor_slot
+    return frame(connection, sa.select(table).where(table.c.study == study).order_by(table.c.id))
+
+
+def vendor_requests(connection: sa.Connection, study: str) -> pd.DataFrame:
+    """The requests of the runs of a comparison that count, with their slot, workload and vendor."""
+    slot, run = schema.vendor_slot, schema.run
+    query = (
+        sa.select(
+            slot.c.slot, slot.c.workload, slot.c.vendor, run.c.started_at_ns, run.c.verdict, schema.request
+        )
+        .join_from(slot, run, slot.c.run_id == run.c.id)
+        .join(schema.request, schema.request.c.run_id == run.c.id)
+        .where(slot.c.study == study, slot.c.state == "done")
+    )
+    return frame(connection, query.order_by(slot.c.id, _request.planned_ns, _request.seq))
+
+
 def spent(connection: sa.Connection, since_ns: int) -> pd.DataFrame:
     """Sums of the requests of runs begun since then, by run, level, warm-up and outcome."""
     ok, run = _request.error_kind.is_(None).label("ok"), schema.run.c

@@ -107,6 +107,8 @@ request = sa.Table(
     sa.Column("count_source", sa.String(20)),
     sa.Column("cost_nano_usd", Int),
     sa.Column("route", sa.Integer, nullable=False),
+    sa.Column("output_chars", sa.Integer),
+    sa.Column("reference_tokens", sa.Integer),
     sa.Index(None, "run_id", "level"),
 )
 
@@ -204,6 +206,35 @@ incident = sa.Table(
     sa.Column("evidence", sa.JSON, nullable=False),
     sa.Column("changes", sa.JSON, nullable=False),
     sa.Column("notified_at_ns", Int),
+)
+
+# Vendor comparisons as their files defined them: the newest document of a name is in force.
+vendor_study = sa.Table(
+    "vendor_study",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("defined_at_ns", Int, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Index(None, "name", "defined_at_ns"),
+)
+
+# One vendor under one workload in one slot of a comparison; `state` is done, failed, skipped or stale.
+vendor_slot = sa.Table(
+    "vendor_slot",
+    metadata,
+    sa.Column("id", Int, primary_key=True),
+    sa.Column("study", sa.String(200), nullable=False),
+    sa.Column("slot", sa.Integer, nullable=False),
+    sa.Column("workload", sa.String(200), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("vendor", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("began_at_ns", Int, nullable=False),
+    sa.Column("ended_at_ns", Int, nullable=False),
+    sa.Column("run_id", sa.String(40), sa.ForeignKey("run.id", ondelete="SET NULL")),
+    sa.Index(None, "study", "slot"),
 )
 
 # What the client's own error was, on one load host under one load; errors are client minus server.

@@ -192,6 +192,51 @@ class Store:
         with self._transaction() as connection:
             return frames.gates(connection, limit)
 
+    def define_study(self, name: str, document: Mapping[str, Any]) -> None:
+        """Stores what a vendor comparison is from now on; what it was before is kept."""
+        row = {"name": name, "defined_at_ns": time.time_ns(), "document": dict(document)}
+        with self._transaction() as connection:
+            connection.execute(schema.vendor_study.insert(), row)
+
+    def study(self, name: str) -> dict[str, Any]:
+        """The document in force of the vendor comparison of that name. Raises NoDataError."""
+        known = self.studies()
+        for row in known.to_dict("records"):
+            if row["name"] == name:
+                return dict(row["document"])
+        names = ", ".join(known["name"]) or "none"
+        raise NoDataError(
+            f"no vendor comparison '{name}' is in {self.where} (there: {names}); "
+            "`loadlab vendors run vendors.toml` begins one."
+        )
+
+    def studies(self) -> pd.DataFrame:
+        """Every vendor comparison, newest definition first: name, defined_at_ns, document."""
+        with self._transaction() as connection:
+            return frames.studies(connection)
+
+    def add_vendor_slot(self, **values: Any) -> None:
+        """Stores how one vendor fared in one slot: the columns of table `vendor_slot`."""
+        with self._transaction() as connection:
+            connection.execute(schema.vendor_slot.insert(), values)
+
+    def retire_block(self, study: str, slot: int, workload: str) -> None:
+        """Marks what was measured of a block as stale: it is done again as a whole, and this not counted."""
+        table = schema.vendor_slot
+        block = (table.c.study == study, table.c.slot == slot, table.c.workload == workload)
+        with self._transaction() as connection:
+            connection.execute(table.update().where(*block).values(state="stale"))
+
+    def vendor_slots(self, study: str) -> pd.DataFrame:
+        """Table `vendor_slot` of one comparison, in the order measured."""
+        with self._transaction() as connection:
+            return frames.vendor_slots(connection, study)
+
+    def vendor_requests(self, study: str) -> pd.DataFrame:
+        """Requests of every block that counts: slot, workload, vendor, start and verdict of the run too."""
+        with self._transaction() as connection:
+            return frames.vendor_requests(connection, study)
+
     def runs(self, limit: int | None = None) -> pd.DataFrame:
         """One row per run, newest first: table `run` less its documents; n_levels, n_requests, n_failed."""
         with self._transaction() as connection:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Protocol
 
 from loadlab.core.nouns import Request
+from loadlab.workloads.asked import Asked, asked
 from loadlab.workloads.clips import Clips
 from loadlab.workloads.nonces import Nonces
 from loadlab.workloads.patterns import Copying, LongAmongShort, Repeats, SharedPrefix
@@ -18,6 +19,7 @@ from loadlab.workloads.replay import Replay
 from loadlab.workloads.synthetic import Synthetic
 
 __all__ = [
+    "Asked",
     "Clips",
     "Copying",
     "LongAmongShort",
@@ -28,6 +30,7 @@ __all__ = [
     "SharedPrefix",
     "Synthetic",
     "Workload",
+    "asked",
     "share",
 ]
 

@@ -11,8 +11,8 @@ import pytest
 
 from loadlab.analysis.compare import Spread
 from loadlab.analysis.measures import parse
+from loadlab.analysis.multiple import benjamini_hochberg, holm
 from loadlab.gates import evidence, planning, relative, simulation
-from loadlab.gates.multiple import benjamini_hochberg, holm
 from loadlab.gates.nouns import Check, judged
 from loadlab.gates.rules import Gate, RegressRule
 from tests.unit.analysis.test_compare import observed

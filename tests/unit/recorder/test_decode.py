@@ -3,10 +3,12 @@ import json
 import pytest
 
 from loadlab import dialects
+from loadlab.core.errors import UnknownNameError
 from loadlab.core.nouns import Exchange, Reading, Result
 from loadlab.core.reads import Reads
 from loadlab.recorder.decode import decode
 from loadlab.recorder.frames import LENGTH, frame, unframe
+from loadlab.recorder.tokens import counter
 
 CHAT = dialects.get("openai-chat")
 STREAM = "text/event-stream"
@@ -188,3 +190,26 @@ def test_audio_that_was_sent_is_counted_where_the_server_does_not() -> None:
         audio_s=2.5,
     )  # fmt: skip
     assert decode(exchange, dialects.get("openai-transcription")).audio_s == 2.5
+
+
+def test_the_answer_is_measured_by_one_yardstick_and_thinking_is_not_in_it() -> None:
+    thought = b'data: {"choices": [{"delta": {"reasoning_content": "hm, let me see"}}]}\n\n'
+    exchange = Exchange(
+        0, 0, 1, 100, sent_ns=110, done_ns=900, status=200, content_type=STREAM,
+        reads=Reads([(200, thought), (300, event("It's 1234")), (400, event(" o'clock.") + USAGE + DONE)]),
+    )  # fmt: skip
+    row = decode(exchange, CHAT, counter("pieces"))
+    assert row.output_chars == len("It's 1234 o'clock.")
+    assert row.reference_tokens == len(["It", "'s", " 123", "4", " o", "'", "clock", "."])
+    plain = decode(exchange, CHAT)
+    assert (plain.output_chars, plain.reference_tokens) == (18, None)
+
+
+def test_an_answer_without_text_has_no_length() -> None:
+    row = result((300, USAGE + DONE))
+    assert (row.output_chars, row.reference_tokens) == (None, None)
+
+
+def test_an_unknown_yardstick_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'smollm2'"):
+        counter("smollm")

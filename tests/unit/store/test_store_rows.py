@@ -266,7 +266,7 @@ def test_info_counts_rows_and_bytes(opened: Store, make_run: MakeRun, make_resul
     info = opened.info()
     assert info["counts"] == {
         "run": 1, "level": 0, "request": 2, "arrivals": 1, "reading": 0, "repricing": 0, "calibration": 0,
-        "baseline": 0, "gate": 0, "statistic": 0, "incident": 0,
+        "baseline": 0, "gate": 0, "statistic": 0, "incident": 0, "vendor_study": 0, "vendor_slot": 0,
     }  # fmt: skip
     assert info["revision"] == info["head"]
     assert info["size_bytes"] > 1000

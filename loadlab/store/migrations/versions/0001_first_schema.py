@@ -108,6 +108,8 @@ def upgrade() -> None:
         sa.Column("count_source", sa.String(length=20), nullable=True),
         sa.Column("cost_nano_usd", Int, nullable=True),
         sa.Column("route", sa.Integer(), nullable=False),
+        sa.Column("output_chars", sa.Integer(), nullable=True),
+        sa.Column("reference_tokens", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["run_id"], ["run.id"], name=op.f("fk_request_run_id_run"), ondelete="CASCADE"
         ),
@@ -157,6 +159,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_repricing")),
     )
     op.create_index(op.f("ix_repricing_run_id"), "repricing", ["run_id"], unique=False)
+    op.create_table(
+        "vendor_study",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("defined_at_ns", Int, nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vendor_study")),
+    )
+    op.create_index(
+        op.f("ix_vendor_study_name_defined_at_ns"), "vendor_study", ["name", "defined_at_ns"], unique=False
+    )
+    op.create_table(
+        "vendor_slot",
+        sa.Column("id", Int, nullable=False),
+        sa.Column("study", sa.String(length=200), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("workload", sa.String(length=200), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("vendor", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("began_at_ns", Int, nullable=False),
+        sa.Column("ended_at_ns", Int, nullable=False),
+        sa.Column("run_id", sa.String(length=40), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_vendor_slot_run_id_run"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vendor_slot")),
+    )
+    op.create_index(op.f("ix_vendor_slot_study_slot"), "vendor_slot", ["study", "slot"], unique=False)
     op.create_table(
         "calibration",
         sa.Column("id", Int, nullable=False),
