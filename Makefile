@@ -36,9 +36,10 @@ bench: $(VENV)/.dev ## the stopwatch's error and cost, beside other clients (5 m
 	@$(BIN)/python -u scripts/bench/bench.py
 	@$(BIN)/python -u scripts/bench/decode.py
 
-calibrate: $(VENV)/.dev ## how often intervals, gates and history are wrong, into docs/accuracy.md (a minute)
+calibrate: $(VENV)/.dev ## how often intervals, gates, history and tiers are wrong, into docs/accuracy.md (minutes)
 	$(BIN)/python scripts/calibrate_gates.py
 	$(BIN)/python scripts/calibrate_history.py
+	$(BIN)/python scripts/calibrate_vendors.py
 
 calibrate-planner: $(VENV)/.dev ## how far plans are off, into docs/accuracy.md (some minutes)
 	$(BIN)/python scripts/calibrate_planner.py

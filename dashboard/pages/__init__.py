@@ -35,6 +35,7 @@ from . import (
     settings,
     targets,
     tradeoff,
+    vendors,
 )
 
 
@@ -57,6 +58,7 @@ PAGES: tuple[Page, ...] = (
     tradeoff,
     compare,
     regressions,
+    vendors,
     cost,
     hardware,
     capacity,

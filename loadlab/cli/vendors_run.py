@@ -131,12 +131,12 @@ class Progress:
     def _reached(self, vendor: Vendor, models: dict[str, str]) -> Endpoint:
         """The endpoint with its model. Before the first slot it must answer; later, silence is a result."""
         from loadlab.drive import preflight
-        from loadlab.wire.auth import auth_headers
+        from loadlab.wire.auth import signer_of
 
         where = endpoint(vendor)
         if vendor.name in models:
             return replace(where, model=models[vendor.name])
-        return preflight.check(where, auth_headers(where))
+        return preflight.check(where, signer_of(where))
 
     def _announce(self, vendor: Vendor) -> None:
         """The estimate before a cent is spent. Raises UsageError where a vendor bills and nothing caps it."""

@@ -22,7 +22,7 @@ from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.nouns import Endpoint
 
 DEFAULT_STORE_URL = "sqlite:///loadlab.db"
-_TARGET_KEYS = {
+TARGET_KEYS = {
     "url", "model", "dialect", "api_key_env", "price", "labels", "ca_file", "client_cert",
     "client_key", "insecure", "profile", "params", "auth", "headers", "fields", "body", "stream",
 }  # fmt: skip
@@ -63,10 +63,10 @@ def target(name: str, config: Mapping[str, Any] | None = None) -> Endpoint:
     if name not in targets:
         raise UnknownNameError("target", name, targets)
     entry = dict(targets[name])
-    if strange := sorted(set(entry) - _TARGET_KEYS):
+    if strange := sorted(set(entry) - TARGET_KEYS):
         raise UsageError(
             f"loadlab.toml: [targets.{name}] has unknown key '{strange[0]}'. "
-            f"Known: {', '.join(sorted(_TARGET_KEYS))}."
+            f"Known: {', '.join(sorted(TARGET_KEYS))}."
         )
     if "url" not in entry and "profile" not in entry:
         raise UsageError(f"loadlab.toml: [targets.{name}] has neither a url nor a profile.")

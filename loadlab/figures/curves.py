@@ -67,7 +67,7 @@ def cost_curve(
     y_scale = _scale(curves, y, ())
     chart = figure(
         theme, 320, xaxis={"title": axis(x).title, **_scale(curves, x, ())}, margin_t=_top(curves),
-        yaxis={"title": axis(y).wrapped, **y_scale, **_money_ticks(y_scale)}, showlegend=len(curves) > 1,
+        yaxis={"title": axis(y).wrapped, **y_scale, **money_ticks(y_scale)}, showlegend=len(curves) > 1,
     )  # fmt: skip
     for curve in curves:
         beside = "bottom center" if curve.place % 2 else "top center"
@@ -93,7 +93,8 @@ def _scale(curves: Sequence[Curve], column: str, limits: Sequence[Limit]) -> dic
     return scale([*measured, *(limit.value for limit in limits if limit.column == column)])
 
 
-def _money_ticks(settings: dict[str, Any]) -> dict[str, Any]:
+def money_ticks(settings: dict[str, Any]) -> dict[str, Any]:
+    """The ticks of a scale of USD."""
     if settings["type"] == "log":
         return {"ticktext": [units.usd(tick) for tick in settings["tickvals"]]}
     decimals = max(2, 1 - math.floor(math.log10(settings["range"][1])))

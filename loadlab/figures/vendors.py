@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from loadlab.core.units import usd
 from loadlab.figures.axes import Axis, scale
+from loadlab.figures.curves import money_ticks
 from loadlab.figures.theme import LIGHT, Theme, figure, series_style
 
 _ROW_PX, _EDGE_PX = 44, 96
@@ -141,7 +142,10 @@ def _cells(values: Any, counts: Any, words: Axis, theme: Theme) -> go.Heatmap:
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     texts = [
-        [f"{words.text(float(value))}<br>n = {count:,}" for value, count in zip(*row, strict=True)]
+        [
+            "" if math.isnan(value) else f"{words.text(value)}<br>n = {count:,}"
+            for value, count in zip(*row, strict=True)
+        ]
         for row in zip(values, counts, strict=True)
     ]
     colours = theme.cost if words.better != "higher" else theme.cost[::-1]
@@ -156,10 +160,10 @@ def _cells(values: Any, counts: Any, words: Axis, theme: Theme) -> go.Heatmap:
 def prices(listed: Sequence[Priced], theme: Theme = LIGHT) -> go.Figure:
     """Listed (hollow) and effective (filled) price of each vendor, joined: USD per million tokens."""
     known = [each for each in listed if each.listed is not None]
-    ends = [end for each in known for end in (each.listed, each.effective) if end is not None]
+    dollars = scale([end for each in known for end in (each.listed, each.effective) if end is not None])
     chart = figure(
         theme, _height(len(known)) + 24, margin={"l": 16, "r": 24, "t": 44, "b": 52}, showlegend=True,
-        xaxis={"title": "USD per million tokens, lower is better", **_money(scale(ends))},
+        xaxis={"title": "USD per million tokens, lower is better", **dollars, **money_ticks(dollars)},
         yaxis=_names([each.name for each in known]),
     )  # fmt: skip
     for place, each in enumerate(known):
@@ -188,9 +192,3 @@ def _price_label(each: Priced, name: str) -> str:
     value = each.listed if name == "listed" else each.effective
     same = each.listed and each.effective and abs(each.effective / each.listed - 1) < 0.005
     return "" if value is None or (same and name == "listed") else usd(value)
-
-
-def _money(settings: dict[str, Any]) -> dict[str, Any]:
-    if settings["type"] == "log":
-        return {**settings, "ticktext": [usd(tick) for tick in settings["tickvals"]]}
-    return {**settings, "tickprefix": "$"}

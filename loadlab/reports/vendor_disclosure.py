@@ -160,8 +160,9 @@ def _doubts(found: Numbers) -> Iterator[str]:
     for vendor in study.vendors:
         invalid = sum(run.verdict == "INVALID" for run in _runs(found, vendor.name))
         if invalid:
-            yield f"{vendor.name}: INVALID runs, which count in its availability and in nothing else: {invalid}."
-        skipped = int(((found.slots["vendor"] == vendor.name) & (found.slots["state"] == "skipped")).sum())
+            yield f"{vendor.name}: INVALID runs, in its availability and in nothing else: {invalid}."
+        mine = found.slots[found.slots["vendor"] == vendor.name]
+        skipped = int((mine["state"] == "skipped").sum())
         if skipped:
             yield f"{vendor.name}: runs skipped, as a spending cap was reached: {skipped}."
 

@@ -74,7 +74,7 @@ def _workload(found: Numbers, compared: Compared) -> Iterator[Part]:
     yield Heading(f"Workload {compared.workload}")
     yield Paragraph.of(f"{found.study.workload(compared.workload).words}.", kind="note")
     yield tiers_table(compared)
-    yield Paragraph.of(_TIER_NOTE, kind="note")
+    yield Paragraph.of(TIER_NOTE, kind="note")
     for measure in TIERED:
         yield forest_chart(compared, measure)
     yield spread_chart(compared, PRIMARY)
@@ -86,17 +86,17 @@ def _workload(found: Numbers, compared: Compared) -> Iterator[Part]:
     yield from _prices(found, compared)
 
 
-_TIER_NOTE = (
+TIER_NOTE = (
     "Every vendor of a tier is told apart from every vendor of another, by ratios within slots and Holm's "
     "procedure over all pairs: where all were alike, the chance of any wrong separation is at most 5 %. "
     "Vendors that share a tier are not distinguishable as a row; the order inside it says nothing."
 )
 
 
-def answer(compared: Compared) -> str:
-    """What the comparison says of the primary measure, in a sentence; never an order that was not found."""
-    ranking = compared.rankings[PRIMARY]
-    subject = f"{compared.workload}: by {axis_of(MEASURES[PRIMARY]).brief},"
+def answer(compared: Compared, measure: str = PRIMARY) -> str:
+    """What the comparison says by a measure, in a sentence; never an order that was not found."""
+    ranking = compared.rankings[measure]
+    subject = f"{compared.workload}: by {axis_of(MEASURES[measure]).brief},"
     if not ranking.tiers:
         return f"{compared.workload}: nothing was measured that vendors could be compared by."
     if len(ranking.tiers) == 1:

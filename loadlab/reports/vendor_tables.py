@@ -30,7 +30,7 @@ def tiers_table(compared: Compared) -> Table:
     columns = [
         Column("Vendor", False),
         Column("Tier", help="By the first measure; vendors of one tier are not distinguishable as a row"),
-        *(Column(f"{MEASURES[name].label}, median", help=MEASURES[name].help) for name in TIERED),
+        *(Column(MEASURES[name].label, help=MEASURES[name].help) for name in TIERED),
         Column("p95"),
         Column("p99", help="Not given below 368 answers"),
         Column("n"),
@@ -48,7 +48,7 @@ def _measured(compared: Compared, standing: Standing, measure: str) -> str:
     words, found = axis_of(MEASURES[measure]), standing.measures[measure]["p50"]
     if found.value is None:
         return "not measured"
-    span = f" ({number(found.low)} … {number(found.high)})" if found.low is not None else ""
+    span = f" ({words.text(found.low)} … {words.text(found.high)})" if found.low is not None else ""
     tier = compared.rankings[measure].tier_of(standing.vendor)
     own = f", tier {tier}" if measure != PRIMARY and len(compared.rankings[measure].tiers) > 1 else ""
     return f"{words.text(found.value)}{span}{own}"

@@ -35,10 +35,7 @@ REFERENCES = {
     "pieces": "words, numbers by up to three digits, and marks: an estimate that needs no tokenizer",
 }
 _FREE = ("max_usd", "publish_terms_checked", "sponsor", "own_mix", "notes", "account", "quantisation")
-_ENDPOINT = {
-    "target", "url", "model", "dialect", "api_key_env", "price", "ca_file", "insecure", "profile", "params",
-    "auth", "headers", "fields", "body", "stream",
-}  # fmt: skip
+_ENDPOINT = {"target", *config.TARGET_KEYS}
 
 
 @dataclass(frozen=True, slots=True)
