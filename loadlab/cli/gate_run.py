@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from loadlab.cli.output import say
-from loadlab.core.errors import LoadlabError, UsageError
+from loadlab.core.errors import InterruptedRunError, LoadlabError, UsageError
 from loadlab.core.units import parse_duration
 
 if TYPE_CHECKING:
@@ -52,6 +53,26 @@ def carry_out(gate: Gate, store: Any, place: str, gate_id: str, where: Mapping[s
     if where["base"]:
         gate = replace(gate, base=where["base"])
     checked(gate, where)
+    with interruptible():
+        return _carried_out(gate, store, place, gate_id, where)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM, by which CI systems cancel, is a Ctrl-C: nothing that was started stays behind."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError("the gate was stopped; the runs before are kept.") from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _carried_out(
+    gate: Gate, store: Any, place: str, gate_id: str, where: Mapping[str, str | None]
+) -> Judgement:
+    """Pairs or runs, and more of them where that may settle it."""
     stored = [_observe(store, ref) for ref in store.baseline(gate.baseline)] if gate.baseline else []
     sides = Sides(base=stored)
     found = _measured(gate, store, place, gate_id, where, sides, gate.pairs if gate.paired else gate.runs)

@@ -50,14 +50,23 @@ def run(scenario: str, flags: Sequence[str], watch: Watch | None = None) -> tupl
         try:
             out, said, why = _followed(process, watch)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.communicate()
+            _interrupted(process)
             raise InterruptedRunError("the gate was stopped; the runs before are kept.") from None
     if process.returncode not in _BELIEVED or not out.strip():
         raise _trouble(process.returncode, said)
     if process.returncode == ExitCode.INTERRUPTED and not why:
         raise InterruptedRunError("a run of the gate was stopped; what it recorded is kept.")
     return str(json.loads(out)["run"]["id"]), why
+
+
+def _interrupted(process: subprocess.Popen[str]) -> None:
+    """Waits until it has saved what it has; another Ctrl-C is handed on, which cuts what is in flight."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate()
+        except KeyboardInterrupt:
+            continue
 
 
 def _followed(process: subprocess.Popen[str], watch: Watch | None) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ on_inconclusive = "fail"                 # or "pass", or "extend:2"
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -113,6 +114,7 @@ _TYPES: dict[str, tuple[type[Any], ...]] = {
     "duration": (str,), "warmup": (str,), "max_tokens": (int,), "max_cost": (int, float),
     "exact_length": (bool,), "model": (str,), "seed": (int,),
 }  # fmt: skip
+_POSITIVE = ("pairs", "runs", "users", "rate", "requests", "max_tokens", "max_cost")
 _KEYS = tuple(field.name for field in fields(Gate) if field.name != "extensions")
 _WHERE = "loadlab.toml: [gate]"
 
@@ -143,8 +145,8 @@ def _typed(key: str, value: Any) -> Any:
     kinds = _TYPES[key]
     if type(value) not in kinds:
         raise UsageError(f"{_WHERE} {key} = {value!r} must be a {' or '.join(k.__name__ for k in kinds)}.")
-    if key in ("pairs", "runs", "users", "rate", "requests", "max_tokens", "max_cost") and value <= 0:
-        raise UsageError(f"{_WHERE} {key} = {value} must be more than 0.")
+    if key in _POSITIVE and not 0 < value < math.inf:
+        raise UsageError(f"{_WHERE} {key} = {value} must be more than 0 and finite.")
     if key in ("duration", "warmup", "start_timeout"):
         parse_duration(value)
     return value

@@ -1,4 +1,4 @@
-"""A gate on GitHub: the step's summary, at most eight annotations, a comment that replaces the last."""
+"""A gate on GitHub: the step's summary and outputs, few annotations, a comment that replaces the last."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def comment(found: Judgement, about: About) -> str:
     if len(text.encode()) <= MOST_BYTES:
         return text
     cut = text.encode()[:MOST_BYTES].decode(errors="ignore").rpartition("\n")[0]
-    return f"{cut}\n\n… cut at {MOST_BYTES:,} bytes; the JSON report has all of it.\n"
+    folded = "\n\n</details>" if cut.count("<details>") > cut.count("</details>") else ""
+    return f"{cut}{folded}\n\n… cut at {MOST_BYTES:,} bytes; the JSON report has all of it.\n"
 
 
 def told(found: Judgement, about: About) -> list[str]:
@@ -56,7 +57,7 @@ def _escaped(text: str, more: Iterable[str] = ()) -> str:
 
 
 def tell(found: Judgement, about: About, log: TextIO) -> None:
-    """Inside a GitHub workflow: annotations into the log, the summary into its file. Elsewhere nothing."""
+    """Inside a GitHub workflow: annotations into the log, summary and outputs into their files."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
     for line in told(found, about):
@@ -64,3 +65,6 @@ def tell(found: Judgement, about: About, log: TextIO) -> None:
     if place := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(place).open("a", encoding="utf-8") as summary:
             summary.write(comment(found, about))
+    if place := os.environ.get("GITHUB_OUTPUT"):
+        with Path(place).open("a", encoding="utf-8") as outputs:
+            outputs.write(f"outcome={found.outcome}\ngate={about.id}\n")

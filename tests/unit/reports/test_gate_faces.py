@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import yaml
+import xmlschema
 
 from loadlab.core.errors import UnknownNameError
 from loadlab.gates.nouns import Check, Judgement, judged
@@ -68,6 +68,16 @@ def test_junit_skips_what_is_let_by() -> None:
     assert (suite.get("errors"), suite.get("skipped")) == ("0", "1")
 
 
+@pytest.mark.parametrize("passes", [("PASS",), ("PASS", "INCONCLUSIVE")])
+def test_junit_is_valid_by_the_common_schema(passes: tuple[str, ...]) -> None:
+    schema = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
+    about = replace(ABOUT, passes=passes)
+    for found in (FAILED, judged(CHECKS[1:2], ["run b is INVALID: late"]), judged([], [HOSTILE]), many(500)):
+        schema.validate(gate_faces.render("junit", found, about))
+    with pytest.raises(xmlschema.XMLSchemaValidationError):
+        schema.validate("<testsuites><testsuite name='a'/></testsuites>")
+
+
 def test_annotations_are_few_and_worst_first() -> None:
     lines = github.told(judged([*many(7, "INCONCLUSIVE").checks, *many(7).checks], []), ABOUT)
     assert len(lines) == github.MOST_ANNOTATIONS
@@ -93,6 +103,10 @@ def test_the_summary_goes_where_github_wants_it(tmp_path: Path, monkeypatch: pyt
     github.tell(FAILED, ABOUT, log)
     assert log.getvalue().count("::error ") == 1
     assert "loadlab gate: FAIL" in (tmp_path / "summary").read_text()
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+    github.tell(judged([replace(CHECKS[0], words="word " * 300)] * 500, []), ABOUT, log)
+    assert (tmp_path / "outputs").read_text() == "outcome=FAIL\ngate=gate-1\n"
+    assert (tmp_path / "summary").stat().st_size < 1 << 20
 
 
 def test_a_comment_has_its_marker_and_its_limit() -> None:
@@ -103,6 +117,8 @@ def test_a_comment_has_its_marker_and_its_limit() -> None:
     assert len(long.encode()) <= github.MOST_BYTES + 100
     assert "… cut at 200,000 bytes" in long
     assert len(github.comment(many(500), ABOUT).encode()) < 1 << 20
+    folded = github.comment(judged([replace(CHECKS[3], words="word " * 300)] * 500, []), ABOUT)
+    assert folded.count("<details>") == folded.count("</details>") == 1
 
 
 def test_gitlab_rounds_so_that_noise_is_no_change() -> None:
@@ -141,14 +157,3 @@ def test_json_is_what_the_command_prints() -> None:
 def test_an_unknown_report_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'junit'"):
         gate_faces.known("juint")
-
-
-def test_the_action_runs_commands_that_there_are(repository: Path) -> None:
-    action = yaml.safe_load((repository / "action.yml").read_text(encoding="utf-8"))
-    steps = action["runs"]["steps"]
-    assert action["runs"]["using"] == "composite"
-    for kind in ("junit", "html", "markdown", "json"):
-        assert f"{kind}=$REPORT" in steps[1]["run"]
-        gate_faces.known(kind)
-    # What a caller gives is never pasted into a script.
-    assert not any("${{" in step["run"] for step in steps)
