@@ -42,7 +42,7 @@ def of_incidents(incidents: Iterable[Incident], about: Alerts) -> Iterator[Alert
                     "incident": f"{incident.id}; loadlab history show {incident.id}",
                 }
             ),
-            link=_link(about, evidence.get("first_bad_run")),
+            link=_link(about, _run_page(evidence.get("first_bad_run"))),
             at=_iso(incident.opened_at_ns),
         )
 
@@ -87,9 +87,10 @@ def _of_gate(
     facts = {check["rule"]: f"{check['words']} [{check['limit']}]" for check in broken[:_FEW]}
     facts |= {"gate": gate_id, "candidate": ", ".join(document["candidate"])}
     facts |= {"base": ", ".join(document["base"]), "again": document["gate"]["reproduce"]}
-    link = _link(about, next(iter(document["candidate"][-1:]), None))
     title = f"Gate of {document['gate']['scenario']} {words}"
-    return Alert(gate_id, subject, "gate", event, title, _facts(facts), link, _iso(at_ns))
+    return Alert(
+        gate_id, subject, "gate", event, title, _facts(facts), _link(about, f"gates/{gate_id}"), _iso(at_ns)
+    )
 
 
 def of_jobs(entries: Sequence[Entry], last: Mapping[str, str], about: Alerts) -> Iterator[Alert]:
@@ -125,7 +126,7 @@ def _of_job(entry: Entry, subject: str, event: Event, about: Alerts) -> Alert:
         "log": f"loadlab schedule log --job {entry.job}",
     }  # fmt: skip
     at = _iso(entry.ended_at_ns or entry.seen_at_ns)
-    link = _link(about, entry.run_id)
+    link = _link(about, _run_page(entry.run_id))
     return Alert(
         f"log {entry.id}", subject, "job", event, f"Job {entry.job} {words}", _facts(facts), link, at
     )
@@ -153,15 +154,18 @@ def sample(about: Alerts) -> Alert:
         "test",
         "A test: nothing is wrong",
         facts,
-        _link(about, None),
+        _link(about),
         _iso(now),
     )
 
 
-def _link(about: Alerts, run_id: Any) -> str:
-    if not about.dashboard_url:
-        return ""
-    return f"{about.dashboard_url}/run/{run_id}" if run_id else f"{about.dashboard_url}/"
+def _link(about: Alerts, page: str = "") -> str:
+    """The address of a page of the dashboard, "" where there is none."""
+    return f"{about.dashboard_url}/{page}" if about.dashboard_url else ""
+
+
+def _run_page(run_id: str | None) -> str:
+    return f"run/{run_id}" if run_id else ""
 
 
 def _facts(given: Mapping[str, str]) -> dict[str, str]:

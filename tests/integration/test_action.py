@@ -67,8 +67,9 @@ class Runner:
     def _filled(self, text: str) -> str:
         known = {
             "github.repository": "acme/llm", "github.event.pull_request.number": "7", "github.token": "t0ken",
-            "github.action_path": "/action", **{f"inputs.{name}": value for name, value in self.inputs.items()},
+            "github.action_path": "/action",
         }  # fmt: skip
+        known |= {f"inputs.{name}": value for name, value in self.inputs.items()}
         return re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda match: known[match[1]], text)
 
     def calls(self) -> list[str]:

@@ -246,7 +246,7 @@ def test_a_gate_is_told_of_when_it_turns(database: Store) -> None:
     assert (letter.occasion, letter.channel) == ("gate-1", "hook")
     assert letter.document["facts"]["ttft_ms.p50"] == "12 % worse [≤ 3 %]"
     assert letter.document["facts"]["again"] == "loadlab gate run --seed 1"
-    assert letter.document["link"] == "http://dash/run/run-c"
+    assert letter.document["link"] == "http://dash/gates/gate-1"
     gate(database, 6, "PASS")
     gate(database, 7, "PASS")
     assert told(database, hook)[1:] == ["Gate of chat passes again"]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sqlite3
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.integration.conftest import Sim, document, loadlab
+from tests.integration.conftest import LOADLAB, Sim, document, loadlab, recorded, sim_server
 
 SERVE = f"{sys.executable} -m loadlab serve --engine sim --port {{port}} --jitter 0.1"
 LOAD = 'scenario = "chat"\nusers = 4\nrequests = 80\nmax_tokens = 6\n'
@@ -126,6 +132,114 @@ def test_all_failed(stored: Path) -> None:
     assert "no request succeeded: 0 of 3" in done.stdout
     write(stored, '[gate]\nslo = ["error_rate <= 0%"]\n')
     assert loadlab("gate", "check", ids(stored)["broken"], cwd=stored).returncode == 1
+
+
+def test_an_empty_window(tmp_path: Path, sim: Sim) -> None:
+    load = 'scenario = "chat"\nusers = 1\nrequests = 2\nwarmup = "50s"\nmax_tokens = 2\n'
+    write(tmp_path, f'[gate]\n{load}target = "{sim.url}"\nslo = ["ttft_ms.p50 <= 2s", "error_rate < 50%"]\n')
+    done = loadlab("gate", "run", cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    said = " ".join(done.stdout.split())
+    assert said.startswith("INVALID")
+    assert "nothing was measured: no value to judge" in said
+
+
+def test_a_baseline_of_another_model(stored: Path) -> None:
+    with sim_server("--model", "sim-large") as other:
+        flags = (
+            "--url",
+            other.url,
+            "--users",
+            "2",
+            "--requests",
+            "40",
+            "--max-tokens",
+            "4",
+            "--label",
+            "large",
+        )
+        assert recorded(loadlab("run", "chat", *flags, cwd=stored))
+    runs = ids(stored)
+    write(stored, f"[gate]\n{LOAD}{RULES}")
+    done = loadlab("gate", "check", runs["two"], "--base", runs["large"], "--json", cwd=stored)
+    assert done.returncode == 4
+    assert "base and candidate are not comparable: model: sim-large → sim" in document(done)["invalid"]
+
+
+@pytest.mark.timeout(400)
+def test_a_cancelled_gate_leaves_nothing_behind(tmp_path: Path) -> None:
+    """CI systems cancel by SIGTERM: its run and the servers that it started end with it, data is kept."""
+    folder = side_by_side(tmp_path)
+    write(folder, (folder / "loadlab.toml").read_text().replace("requests = 80", "requests = 9999"))
+    with subprocess.Popen(
+        [*LOADLAB, "gate", "run"], cwd=folder, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 100
+        while not sent(folder) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    assert "error: the gate was stopped; the runs before are kept." in said
+    assert len(below) >= 4
+    assert psutil.wait_procs(below, timeout=20)[1] == []
+    (run,) = document(loadlab("runs", "list", "--json", cwd=folder))["runs"]
+    assert (run["state"], run["requests"] > 0) == ("interrupted", True)
+
+
+def sent(folder: Path) -> bool:
+    """Whether a request is stored."""
+    if not (folder / "loadlab.db").exists():
+        return False
+    with sqlite3.connect(folder / "loadlab.db") as database:
+        try:
+            return bool(database.execute("SELECT 1 FROM request LIMIT 1").fetchone())
+        except sqlite3.OperationalError:  # not there yet
+            return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("when", ["all the time", "during the candidate's runs"])
+def test_a_busy_machine_fails_no_build(tmp_path: Path, when: str) -> None:
+    """Twice as many spinning processes as cores, on a server against itself.
+
+    The second is the hard one: only the candidate's times are worse, and they must be seen to be the machine's.
+    """
+    folder = side_by_side(tmp_path)
+    text = (folder / "loadlab.toml").read_text()
+    write(folder, text.replace("requests = 80", "requests = 40").replace("pairs = 4", "pairs = 3"))
+    order = ["base", "candidate", "candidate", "base", "base", "candidate"]
+    hogs, told = list[subprocess.Popen[bytes]](), list[str]()
+    command = [*LOADLAB, "gate", "run", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            disturb(hogs, when == "all the time" or order[0] == "candidate")
+            assert process.stderr
+            for line in process.stderr:
+                told += [line] if re.match(r"gate-\S+ (base|candidate) \d+: ", line) else []
+                if when != "all the time" and len(told) < len(order):
+                    disturb(hogs, order[len(told)] == "candidate")
+            out, _ = process.communicate()
+        finally:
+            disturb(hogs, False)
+    found = json.loads(out)
+    assert found["gate"]["outcome"] != "FAIL", (found["invalid"], found["checks"])
+    assert process.returncode in (0, 4)
+    if when != "all the time":
+        assert found["gate"]["outcome"] in ("INVALID", "INCONCLUSIVE")
+
+
+def disturb(hogs: list[subprocess.Popen[bytes]], wanted: bool) -> None:
+    """Starts or ends processes that do nothing, as fast as they can."""
+    while not wanted and hogs:
+        hogs[-1].kill()
+        hogs.pop().wait()
+    if wanted and not hogs:
+        spin = [sys.executable, "-c", "while True: pass"]
+        hogs += [subprocess.Popen(spin) for _ in range(2 * (os.cpu_count() or 1))]
 
 
 def test_another_load_is_not_compared(stored: Path) -> None:

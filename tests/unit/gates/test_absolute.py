@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +79,21 @@ def test_all_failed_has_no_latency_to_judge() -> None:
     found = judged("ttft_ms.p50 <= 1s", observed([], failures=9))
     assert (found.outcome, found.words) == ("INVALID", "nothing was measured: no value to judge")
     assert judged("error_rate < 1%", observed([], failures=300)).outcome == "FAIL"
+
+
+def test_numbers_that_are_none_are_left_out() -> None:
+    """A NaN is a value that was not measured; alone there is nothing to judge."""
+    run = observed([50.0] * 300 + [math.nan] * 20)
+    assert "0 of 300 beyond the limit" in judged("ttft_ms.p99 <= 800ms", run).words
+    for rule in ("ttft_ms.p50 <= 1s", "ttft_ms.mean <= 1s"):
+        assert judged(rule, observed([math.nan] * 30)).outcome == "INVALID"
+
+
+def test_an_empty_window_has_nothing_to_judge() -> None:
+    run = observed([50.0] * 9)
+    empty = replace(run, requests=run.requests.iloc[:0])
+    for rule in ("ttft_ms.p50 <= 1s", "ttft_ms.mean <= 1s", "chat", "error_rate < 1%"):
+        assert judged(rule, empty).outcome == "INVALID", rule
 
 
 def test_a_mean_is_judged_by_its_interval() -> None:

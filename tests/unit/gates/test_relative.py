@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import Any
@@ -80,6 +81,15 @@ def test_a_baseline_of_another_model_is_invalid() -> None:
         "base and candidate are not comparable: model: tiny → big"
     ]
     assert relative.invalid(replace(GATE, vary=("model",)), base, candidate) == []
+
+
+def test_a_number_that_is_none_on_one_side_decides_nothing() -> None:
+    base, candidate = pairs(1.0, 3)
+    level = candidate[0].level
+    metrics = {**level.metrics, "ttft_ms": {**level.metrics["ttft_ms"], "p50": math.nan}}
+    lost = replace(candidate[0], level=replace(level, metrics=metrics))
+    found = checks(base, [lost, *candidate[1:]])[TTFT.name]
+    assert (found.outcome, found.words) == ("INCONCLUSIVE", "not measured, or 0, in 1 of 6 runs")
 
 
 def test_a_run_against_itself_is_invalid() -> None:
