@@ -18,6 +18,12 @@ from loadlab.store.schedule_log import Entry
 
 LOOK_BACK_NS = 7 * 24 * 3600 * NS_PER_S
 _FEW = 5
+# Exit codes by which a command says what it found, beside 0.
+_ANSWERS: Mapping[tuple[str, ...], tuple[int, ...]] = {
+    ("gate", "run"): (1,),
+    ("gate", "calibrate"): (1,),
+    ("history", "check"): (1, 4, 5),
+}
 
 
 def of_incidents(incidents: Iterable[Incident], about: Alerts) -> Iterator[Alert]:
@@ -112,9 +118,9 @@ def _tried(entry: Entry) -> bool:
 
 
 def _failed(entry: Entry) -> bool:
-    """A gate that says FAIL did its work; it is told as a gate."""
-    worked = (0, 1) if entry.command[:2] == ("gate", "run") else (0,)
-    return entry.state == "lost" or entry.exit_code not in worked
+    """Whether the command did not do its work; a gate that says FAIL did, and is told as a gate."""
+    worked = _ANSWERS.get(entry.command[:2], ())
+    return entry.state == "lost" or entry.exit_code not in (0, *worked)
 
 
 def _of_job(entry: Entry, subject: str, event: Event, about: Alerts) -> Alert:
