@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Files:
             raise UsageError(
                 f"{folder} cannot be used ({error.strerror}); set TMPDIR to another place."
             ) from error
-        stem = f"{abs(hash_of(place)):x}-{entry_id}"
+        stem = f"{zlib.crc32(place.encode()):x}-{entry_id}"
         return cls(folder / f"{stem}.out", folder / f"{stem}.err")
 
     def document(self) -> dict[str, Any]:
@@ -77,25 +78,17 @@ class Files:
         self.err.unlink(missing_ok=True)
 
 
-def hash_of(place: str) -> int:
-    """The same number for the same database in every process."""
-    import zlib
+def begin(command: Sequence[str], place: str, files: Files) -> subprocess.Popen[bytes]:
+    """Starts `loadlab COMMAND`, in a group of its own: the terminal's Ctrl-C reaches it through us, once.
 
-    return zlib.crc32(place.encode())
-
-
-def words(command: Sequence[str], place: str) -> list[str]:
-    """The whole command of a job: this Python's loadlab, its database and --json where they are not said."""
-    given = list(command)
-    if "--db" not in given and not any(word.startswith("--db=") for word in given):
-        given += ["--db", place]
-    return [sys.executable, "-m", "loadlab", *given, *([] if "--json" in given else ["--json"])]
-
-
-def begin(command: Sequence[str], files: Files) -> subprocess.Popen[bytes]:
-    """Starts it, in a group of its own: the terminal's Ctrl-C reaches it through us, once."""
+    The database goes by the environment: its URL may hold a password, and commands are seen by all.
+    """
+    words = [sys.executable, "-m", "loadlab", *command, *([] if "--json" in command else ["--json"])]
+    environ = {**os.environ, "LOADLAB_DB": place}
     with files.out.open("wb") as out, files.err.open("wb") as err:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, process_group=0)
+        return subprocess.Popen(
+            words, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err, process_group=0
+        )
 
 
 def follow(

@@ -134,11 +134,9 @@ class Scheduler:
         files = Files.of(self._place, entry.id)
         went_on = bool(files.document())
         reason = "its scheduler was killed" + ("; the command ended without it, how is not known" * went_on)
-        self._log.note(
-            entry.id, state="ended" if went_on else "lost", reason=reason, ended_at_ns=time.time_ns(),
-            **work.found(files),
-        )  # fmt: skip
-        self._log.release(entry.id)
+        state = "ended" if went_on else "lost"
+        if not self._log.settle(entry, state=state, reason=reason, **work.found(files)):
+            return
         files.remove()
         self._announce(f"{entry.job} (log {entry.id}): {reason}")
         if not went_on and entry.cause != "hand" and entry.attempt < _ATTEMPTS:

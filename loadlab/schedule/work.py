@@ -71,8 +71,7 @@ class Work:
 
     def _run(self, job: Job, entry_id: int) -> int:
         files = Files.of(self._place, entry_id)
-        command = child.words(job.command, self._place)
-        process = child.begin(command, files)
+        process = child.begin(job.command, self._place, files)
         began = time.time_ns()
         _patiently(
             lambda: self._log.note(entry_id, state="running", child_pid=process.pid, started_at_ns=began)

@@ -90,6 +90,16 @@ class ScheduleLog:
                 values[name] = text(values[name], limit)
         self._store._update(_log, (_log.c.id == entry_id,), seen_at_ns=time.time_ns(), **values)
 
+    def settle(self, entry: Entry, **values: Any) -> bool:
+        """Stores how an abandoned entry ended, and frees its targets; False where somebody else did."""
+        values |= {"told": text(values.get("told", ""), _TOLD_LIMIT), "ended_at_ns": time.time_ns()}
+        still = (_log.c.id == entry.id, _log.c.state.in_(OPEN), _log.c.seen_at_ns == entry.seen_at_ns)
+        with self._store._transaction() as connection:
+            settled = connection.execute(_log.update().where(*still).values(**values)).rowcount
+            if settled:
+                connection.execute(_lock.delete().where(_lock.c.log_id == entry.id))
+        return bool(settled)
+
     def seen(self, entry_id: int) -> None:
         """Stores that the entry's scheduler lives, and holds its locks for another lease."""
         now = time.time_ns()

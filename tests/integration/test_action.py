@@ -127,11 +127,13 @@ def test_a_gate_that_fails_fails_the_step_and_is_told(
     arguments = f"--url {sim.url}\n--seed 3\n--db sqlite:///of;touch${{IFS}}here.db\n"
     runner = Runner(action, tmp_path, arguments=arguments, comment="true")
     done = runner.step("gate")
-    assert done.returncode == 0, done.stderr
+    # A busy runner cannot time anything, and then says so: INVALID.
+    assert done.returncode in (0, 4), done.stderr
+    outcome = "PASS" if done.returncode == 0 else "INVALID"
     outputs = dict(line.split("=") for line in (tmp_path / "outputs").read_text().splitlines())
-    assert outputs["outcome"] == "PASS"
+    assert outputs["outcome"] == outcome
     assert (tmp_path / "of;touch${IFS}here.db").exists()
-    assert "PASS" in (tmp_path / "summary").read_text()
+    assert f"loadlab gate: {outcome}" in (tmp_path / "summary").read_text()
     suite = ElementTree.parse(tmp_path / "loadlab-gate.xml").getroot()[0]
     assert suite.get("failures") == "0"
     report = json.loads((tmp_path / "loadlab-gate.json").read_text())
@@ -141,7 +143,6 @@ def test_a_gate_that_fails_fails_the_step_and_is_told(
 
     config(tmp_path, "ttft_ms.max <= 1ms")
     failed = runner.step("gate")
-    # A busy runner cannot time anything, and then says so; either way the step fails.
     assert failed.returncode in (1, 4), failed.stderr
     kind = "::error title=loadlab%3A FAIL" if failed.returncode == 1 else "::warning title=loadlab%3A the m"
     assert kind in failed.stderr

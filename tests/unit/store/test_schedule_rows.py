@@ -51,6 +51,18 @@ def test_an_entry_comes_back_as_it_was_noted(opened: Store) -> None:
     assert log.unfinished("main") == []
 
 
+def test_an_abandoned_entry_is_settled_once(opened: Store) -> None:
+    log = ScheduleLog(opened)
+    first = log.book(entry())
+    assert first is not None
+    log.take(first, ["x"])
+    (seen,) = log.unfinished("main")
+    assert log.settle(seen, state="ended", reason="gone", run_id="run-a")
+    assert not log.settle(seen, state="lost", reason="gone")  # another scheduler, a moment later
+    (found,) = log.entries()
+    assert (found.state, found.run_id, log.holders()) == ("ended", "run-a", {})
+
+
 def test_a_target_is_one_entrys_at_a_time(opened: Store) -> None:
     log = ScheduleLog(opened)
     a, b = log.book(entry(host="here")), log.book(entry(attempt=2))
