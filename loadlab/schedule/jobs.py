@@ -22,7 +22,7 @@ from loadlab.core.units import parse_duration
 from loadlab.schedule import crontab
 
 KINDS = (
-    "run", "sweep", "gate run", "gate calibrate", "calibrate", "vendors run", "history check",
+    "run", "sweep", "search", "gate run", "gate calibrate", "calibrate", "vendors run", "history check",
 )  # fmt: skip
 ON_TIME_S = 60.0
 _WHERE = "loadlab.toml: [schedule"

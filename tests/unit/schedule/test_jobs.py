@@ -84,7 +84,7 @@ JOB = '[schedule.a]\ncommand = "run chat"\n'
         (f'{JOB}every = "1h"\nmissed = "skip"\ngrace = "1h"', "grace goes with"),
         (f'{JOB}every = "1h"\ntimezone = "Berlin"', "timezone = 'Berlin' is not known"),
         (f'{JOB}every = "1h"\ntargets = "local"', "targets must be a list"),
-        ('[schedule.a]\nevery = "1h"\ncommand = "serve"', "must begin with one of run, sweep, gate run"),
+        ('[schedule.a]\nevery = "1h"\ncommand = "serve"', "must begin with one of run, sweep, search"),
         ('[schedule.a]\nevery = "1h"', "must begin with one of"),
         ('[schedule.a]\nevery = "1h"\ncommand = "run \'chat"', "cannot be split"),
         ('[schedule."A B"]\nevery = "1h"\ncommand = "run chat"', "small letters, digits and hyphens"),
