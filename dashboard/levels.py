@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from dash import html
 
+from loadlab.core.units import number
 from loadlab.figures.axes import axis
 from loadlab.figures.marks import COST
 from loadlab.figures.slo import Limit, failures
@@ -61,5 +63,10 @@ def per_mtok(usd_per_mtok: float | None) -> str:
 def held_row(curve: pd.DataFrame, limits: Sequence[Limit]) -> dict[str, Any]:
     """How far a run holds its limits: the level, its numbers, and what the next measured load did."""
     found = held(curve, limits)
-    holds = found.level["offered"] if found.level else "no measured load"
-    return {**numbers(found.level or {}), "holds": holds, "next": found.headroom}
+    holds = [
+        html.Div(found.level["offered"] if found.level else "no measured load"),
+        html.Div(found.headroom, className="below"),
+    ]
+    spare = found.spare(limits)
+    room = "–" if spare is None else f"{number(spare)} %"
+    return {**numbers(found.level or {}), "holds": holds, "spare": room}

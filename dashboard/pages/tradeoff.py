@@ -7,26 +7,30 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import pandas as pd
-from dash import Dash, Input, Output, State, html, no_update
+from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from loadlab.figures import LIGHT, MAX_SERIES, THEMES, Theme, cost_curve, tradeoff
-from loadlab.figures.axes import X_CHOICES, Y_CHOICES, axis
+from loadlab.figures.axes import SCALES, X_CHOICES, Y_CHOICES, axis
 from loadlab.figures.marks import COST
 from loadlab.figures.slo import MAX_ERROR_RATE, Limit
 
 from .. import url
 from ..answers import answer, figure_words
-from ..choice import LIMITED, Choice
+from ..choice import LIMITED, SHOWN, STATS, Choice, split
 from ..components import Column, chart, empty, page, section, table
 from ..empty import no_runs
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, held_row, level_rows
 from ..links import run_link
 from ..prices import price_words
+from ..shaping import GOODPUT, Shaped, request_limits
 from ..source import Source, distinct_names, host, run_name
+from ..words import counted
 
 PATH = "/tradeoff"
 TITLE = "Throughput vs latency"
 OFFERED_RUNS = 50
+_SHAPED = Shaped()
+_SHOWN_WORDS = {"dominated": "Dominated points", "intervals": "95 % intervals"}
 _NOTE = (
     "Each point is one measured load; the number beside it is its users, or its requests per second. The "
     "line is the best measured at or better than each value across. Faded points are beaten on both "
@@ -35,9 +39,9 @@ _NOTE = (
 _RUN = Column("Run", "run", number=False)
 _AT_SLO = (
     _RUN,
-    Column("Holds up to", "holds", number=False),
+    Column("Holds up to", "holds", number=False, help="Below it: what the next measured load did"),
+    Column("Headroom", "spare", help="From the limit that is nearest, in percent of it"),
     *MEASURED[1:6],
-    Column("Next load", "next", number=False),
 )
 _LEVELS = (_RUN, OFFERED, *MEASURED, SLO, VERDICT)
 
@@ -66,15 +70,28 @@ def register(app: Dash, source: Source) -> None:
         Input("tradeoff-runs", "value"),
         Input("tradeoff-x", "value"),
         Input("tradeoff-y", "value"),
-        *(Input(f"tradeoff-{column}", "value") for column in LIMITED),
+        *(Input(f"tradeoff-{metric}", "value") for metric in LIMITED),
+        Input("tradeoff-stat", "value"),
+        Input("tradeoff-scale", "value"),
+        Input("tradeoff-shown", "value"),
         State("shown", "data"),
         prevent_initial_call=True,
     )
-    def redraw(runs: list[str], x: str, y: str, ttft: Any, itl: Any, shown: dict[str, str]) -> Any:
+    def redraw(
+        runs: list[str],
+        x: str,
+        y: str,
+        ttft: Any,
+        itl: Any,
+        stat: str,
+        scale: str,
+        seen: list[str],
+        shown: dict[str, str],
+    ) -> Any:
         offered = source.runs(limit=OFFERED_RUNS)
         drawn = _chosen(source, offered, url.read(shown["search"]))
-        choice = drawn.changed(runs, x, y, (ttft, itl))
-        if choice == drawn:  # the controls were just laid out
+        choice = drawn.changed(runs, x, y, (ttft, itl), stat, scale, seen)
+        if choice == drawn.of_runs(drawn.runs[:MAX_SERIES]):  # the controls were just laid out
             return no_update, no_update, no_update
         content = _content(source, THEMES.get(shown["theme"], LIGHT), choice)
         return content, choice.search, {**shown, "search": choice.search}
@@ -83,39 +100,66 @@ def register(app: Dash, source: Source) -> None:
 def _chosen(source: Source, runs: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> Choice:
     """What a URL asks for, with full run ids; without `runs` the newest sweep, or the newest run."""
     choice = Choice.read(query)
-    if "runs" in query:
-        return choice.of_runs(source.run(ref).id for ref in choice.runs)
+    if "runs" in query:  # of more than are drawn, the others are only counted
+        drawn = [source.run(ref).id for ref in choice.runs[:MAX_SERIES]]
+        return choice.of_runs([*drawn, *choice.runs[MAX_SERIES:]])
     sweeps = [run["id"] for run in runs if run["n_levels"] > 1]
     return choice.of_runs([(sweeps or [runs[0]["id"]])[0]])
 
 
 def _controls(runs: Sequence[dict[str, Any]], choice: Choice) -> html.Div:
     names = {run["id"]: run_name(run) for run in runs}
-    options = [{"value": ref, "label": names.get(ref, ref)} for ref in dict.fromkeys((*names, *choice.runs))]
+    chosen = choice.runs[:MAX_SERIES]
+    options = [{"value": ref, "label": names.get(ref, ref)} for ref in dict.fromkeys((*names, *chosen))]
     return html.Div(
         [
             dmc.MultiSelect(
                 id="tradeoff-runs", label=f"Runs, at most {MAX_SERIES}", data=options,
-                value=list(choice.runs),
+                value=list(chosen),
                 maxValues=MAX_SERIES, searchable=True, hidePickedOptions=True,
             ),
             _axis_select("x", "Across", choice.x, X_CHOICES),
             _axis_select("y", "Up", choice.y, Y_CHOICES),
-            *(_limit_input(column, choice) for column in LIMITED),
+            *(_limit_input(metric, choice) for metric in LIMITED),
+            html.Div(
+                [
+                    _segments("stat", "Percentile of latencies", STATS, choice.stat),
+                    _segments("scale", "Axes", SCALES, choice.scale),
+                    dmc.CheckboxGroup(
+                        dmc.Group([dmc.Checkbox(label=_SHOWN_WORDS[name], value=name) for name in SHOWN]),
+                        id="tradeoff-shown", label="Show", value=[n for n in SHOWN if n not in choice.hidden],
+                    ),
+                ],
+                className="choices controls-row",
+            ),
         ],
         className="controls",
     )  # fmt: skip
 
 
+def _segments(name: str, label: str, options: Sequence[str], value: str) -> html.Div:
+    return html.Div(
+        [
+            html.Div(label, className="control-label"),
+            dmc.SegmentedControl(
+                id=f"tradeoff-{name}", data=[{"value": each, "label": each} for each in options], value=value,
+                size="xs", **{"aria-label": label},
+            ),
+        ]
+    )  # fmt: skip
+
+
 def _axis_select(name: str, label: str, value: str, choices: Sequence[str]) -> dmc.Select:
-    data = [{"value": column, "label": axis(column).short} for column in dict.fromkeys((*choices, value))]
+    value = split(value)[0]
+    columns = dict.fromkeys((*(split(column)[0] for column in choices), value))
+    data = [{"value": column, "label": axis(column).short} for column in columns]
     return dmc.Select(id=f"tradeoff-{name}", label=label, data=data, value=value, allowDeselect=False)
 
 
-def _limit_input(column: str, choice: Choice) -> dmc.NumberInput:
-    words = {"ttft_ms_p95": "SLO: TTFT p95 ≤", "itl_ms_p95": "SLO: ITL p95 ≤"}[column]
+def _limit_input(metric: str, choice: Choice) -> dmc.NumberInput:
+    words = f"SLO: {axis(metric).brief} {choice.stat} ≤"
     return dmc.NumberInput(
-        id=f"tradeoff-{column}", label=words, value=choice.limit(column) or "", min=0, suffix=" ms",
+        id=f"tradeoff-{metric}", label=words, value=choice.limit(metric) or "", min=0, suffix=" ms",
         placeholder="no limit", debounce=400, hideControls=True,
     )  # fmt: skip
 
@@ -125,7 +169,7 @@ def _content(source: Source, theme: Theme, choice: Choice) -> list[Any]:
         return [empty("No run is chosen. Pick one above.")]
     stored = [source.priced(ref) for ref in choice.runs[:MAX_SERIES]]
     names = dict(zip(choice.runs, distinct_names(stored), strict=False))
-    named = {name: source.curve(ref) for ref, name in names.items()}
+    named = {name: _SHAPED.curve(source, ref, choice) for ref, name in names.items()}
     return [
         html.Div([_answer(run, *pair, choice) for run, pair in zip(stored, named.items(), strict=True)]),
         _dropped(choice),
@@ -147,24 +191,45 @@ def _answer(run: Any, name: str, curve: pd.DataFrame, choice: Choice) -> html.P:
 
 
 def _slo_note(choice: Choice) -> str:
+    """What the tint means, which limits goodput counts, what the bars are."""
+    words = []
     if not choice.limits:
-        return "No SLO is set."
-    if any(limit.column in (choice.x, choice.y) for limit in choice.limits):
-        return "The tint is where the SLO holds."
-    return "The SLO limits neither axis: the data table says which loads hold it."
+        words.append("No SLO is set.")
+    elif any(limit.column in (choice.x, choice.y) for limit in choice.limits):
+        words.append("The tint is where the SLO holds.")
+    else:
+        words.append("The SLO limits neither axis: the data table says which loads hold it.")
+    if GOODPUT in (choice.x, choice.y):
+        limits = request_limits(choice.limits).items()
+        kept = ", ".join(f"{axis(name).brief} ≤ {axis(name).text(limit)}" for name, limit in limits)
+        words.append(f"Goodput counts requests that succeeded{f' with {kept}' if kept else ''}.")
+    if "intervals" not in choice.hidden and any(split(column)[1] for column in (choice.x, choice.y)):
+        words.append("Bars are 95 % intervals of the percentile, from the requests of that one level.")
+    return " ".join(words)
 
 
 def _tradeoff(named: Mapping[str, pd.DataFrame], choice: Choice, theme: Theme) -> html.Div:
     x, y = choice.x, choice.y
     known = {name: curve for name, curve in named.items() if len(curve.dropna(subset=[x, y]))}
     if not known:
-        columns = f"both {axis(x).label} and {axis(y).label}"
-        return empty(f"No level has {columns}: nothing succeeded, or it was not measured.")
+        return _unknown_axis(x, y)
     finding = " ".join(figure_words(name, curve, x, y) for name, curve in known.items())
     drawn = chart(
-        "tradeoff", tradeoff(known, x, y, choice.limits, theme), finding, _level_table(named, choice.limits)
+        "tradeoff",
+        tradeoff(known, x, y, choice.limits, theme, choice.scale, "dominated" in choice.hidden),
+        finding,
+        _level_table(named, choice.limits),
+        pd.concat([curve.assign(run=name) for name, curve in named.items()], ignore_index=True),
     )
     return html.Div([drawn, _more_levels(known)])
+
+
+def _unknown_axis(x: str, y: str) -> html.Div:
+    why = f"No level has both {axis(x).label} and {axis(y).label}: nothing succeeded, or it was not measured."
+    if "output_tokens_per_s_per_gpu" not in (x, y):
+        return empty(why)
+    label = '[targets.NAME]\nlabels = { gpus = "4" }'
+    return empty(f"{why} Where NVML cannot count the GPUs, a label of the target says how many:", (label,))
 
 
 def _more_levels(known: Mapping[str, pd.DataFrame]) -> Any:
@@ -213,8 +278,11 @@ def _costs(
 
 def _dropped(choice: Choice) -> Any:
     extra = len(choice.runs) - MAX_SERIES
-    return (
-        html.P(f"{extra} more runs are asked for; {MAX_SERIES} at most are drawn.", className="note")
-        if extra > 0
-        else None
+    if extra <= 0:
+        return None
+    words = (
+        f"{counted(extra, 'more run')} {'is' if extra == 1 else 'are'} asked for; {MAX_SERIES} at most are "
+        "drawn, as no more can be told apart by colour, symbol and dash. Drawn are the first: choose others "
+        "above, or find and pick runs in the list."
     )
+    return empty(words, (), dcc.Link("Find runs", href="/runs"))

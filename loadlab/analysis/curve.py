@@ -25,7 +25,10 @@ _HARDWARE = (
     "gpu_utilisation_percent", "gpu_power_w", "j_per_output_token", "output_tokens_per_j",
     "kv_cache_max_percent",
 )  # fmt: skip
-_NUMERIC = ("users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, *_HARDWARE, "interactivity_tok_s")
+_NUMERIC = (
+    "users", "rate", *_LATENCIES, "error_rate", *_RATES, *_COSTS, *_HARDWARE, "interactivity_tok_s", "gpus",
+    "output_tokens_per_s_per_gpu",
+)  # fmt: skip
 COLUMNS = (
     "level", "offered", "load", "repeat", "n", *_NUMERIC, "verdict", "unstable", "dominated",
 )  # fmt: skip
@@ -35,10 +38,11 @@ def curve(summary: Summary) -> pd.DataFrame:
     """One row per level with the columns of `COLUMNS`; numbers are float64, NaN where unknown.
 
     `load` numbers the offered loads in the order first measured: rows that share it are repeats of one, and
-    `repeat` counts them from 0. `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees.
-    `dominated`: see `dominated()`.
+    `repeat` counts them from 0. `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees. `gpus`: those
+    that were read, else what the label `gpus` of the target says. `dominated`: see `dominated()`.
     """
-    frame = pd.DataFrame([_row(level) for level in summary.levels], columns=list(COLUMNS))
+    told = _told_gpus(summary)
+    frame = pd.DataFrame([_row(level, told) for level in summary.levels], columns=list(COLUMNS))
     frame["load"], frame["repeat"] = _loads(summary.levels)
     frame = frame.astype(dict.fromkeys(_NUMERIC, np.float64))
     frame["dominated"] = dominated(frame)
@@ -54,8 +58,14 @@ def _loads(levels: Sequence[LevelSummary]) -> tuple[list[int], list[int]]:
     ]
 
 
-def _row(level: LevelSummary) -> dict[str, Any]:
+def _told_gpus(summary: Summary) -> float | None:
+    said = str(summary.spec.endpoint.labels.get("gpus", ""))
+    return float(said) if said.isascii() and said.isdigit() and int(said) else None
+
+
+def _row(level: LevelSummary, told_gpus: float | None) -> dict[str, Any]:
     sent = level.requests["sent"]
+    gpus, output = level.hardware.get("gpus") or told_gpus, level.rates["output_tokens_per_s"]
     tpot = level.metrics["tpot_ms"]["p50"]
     return {
         "level": level.index,
@@ -71,6 +81,8 @@ def _row(level: LevelSummary) -> dict[str, Any]:
         **{name: level.cost[name] for name in _COSTS},
         **{name: level.hardware.get(name) for name in _HARDWARE},
         "interactivity_tok_s": 1000 / tpot if tpot else None,
+        "gpus": gpus,
+        "output_tokens_per_s_per_gpu": output / gpus if gpus and output is not None else None,
         "verdict": level.verdict,
         "unstable": level.unstable,
         "dominated": False,

@@ -26,12 +26,25 @@ class Held:
     beyond: Row | None
     reasons: tuple[str, ...]
 
+    def spare(self, limits: Sequence[Limit]) -> float | None:
+        """How far the level is from the limit it is nearest to, in percent of that limit; None without."""
+        if self.level is None:
+            return None
+        values = ((limit, self.level.get(limit.column)) for limit in limits)
+        shares = [_spare(limit, float(value)) for limit, value in values if value is not None]
+        return min(shares, default=None)
+
     @property
     def headroom(self) -> str:
         """What the next measured load did, in words."""
         if self.beyond is None:
             return "the highest load measured"
         return f"{self.beyond['offered']}: {', '.join(self.reasons)}"
+
+
+def _spare(limit: Limit, value: float) -> float:
+    below = 100 * (1 - value / limit.value)
+    return -below if limit.axis.better == "higher" else below
 
 
 def held(curve: pd.DataFrame, limits: Sequence[Limit]) -> Held:

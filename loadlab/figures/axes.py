@@ -48,7 +48,10 @@ class Axis:
         return quantity(value, self.unit)
 
 
+SCALES = ("auto", "linear", "log")
 _OWN = (
+    Axis("output_tokens_per_s_per_gpu", "Output throughput per GPU", "tok/s/GPU", "higher", "output per GPU"),
+    Axis("goodput_per_s", "Goodput, requests within the SLO", "1/s", "higher", "goodput"),
     Axis("interactivity_tok_s", "Pace per user", "tok/s", "higher", "pace per user"),
     Axis("users", "Concurrent users", "", "neither", "users"),
     Axis("rate", "Offered rate", "1/s", "neither", "offered rate"),
@@ -57,7 +60,11 @@ _BRIEF = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "end-
 _AXES = {axis.column: axis for axis in _OWN}
 
 X_CHOICES = ("ttft_ms_p95", "interactivity_tok_s", "itl_ms_p95", "tpot_ms_p95", "e2e_ms_p95", "users")
-Y_CHOICES = ("output_tokens_per_s", "total_tokens_per_s", "requests_per_s", "usd_per_mtok_output")
+Y_CHOICES = (
+    "output_tokens_per_s", "output_tokens_per_s_per_gpu", "total_tokens_per_s", "goodput_per_s",
+    "requests_per_s", "usd_per_mtok_output",
+)  # fmt: skip
+LATENCIES = tuple(metric.name for metric in METRICS.values() if metric.per != "level")
 
 
 def axis_of(metric: Metric) -> Axis:
@@ -96,11 +103,14 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{units.number(value)} {unit}".rstrip()
 
 
-def scale(values: Iterable[float]) -> dict[str, Any]:
-    """Plotly axis settings for the values: from zero, or logarithmic once they span a factor of ten."""
+def scale(values: Iterable[float], kind: str = SCALES[0]) -> dict[str, Any]:
+    """Plotly axis settings for the values: from zero, or logarithmic once they span a factor of ten.
+
+    `kind` of SCALES decides that instead; what is not above zero has no logarithm and stays linear.
+    """
     known = [value for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    if low > 0 and high / low >= 10:
+    if low > 0 and (kind == "log" or (kind == "auto" and high / low >= 10)):
         return _log_scale(low / 1.5, high * 1.5)
     return {"type": "linear", "range": [0, (high or 1) * 1.15], "tickformat": ","}
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from loadlab.core import units
-from loadlab.figures.axes import Axis, axis, bounds, scale
+from loadlab.figures.axes import SCALES, Axis, axis, bounds, scale
 from loadlab.figures.marks import COST, Curve, curves_of, line, points
 from loadlab.figures.slo import Limit
 from loadlab.figures.theme import LIGHT, Theme, figure
@@ -33,15 +34,20 @@ def tradeoff(
     y: str = "output_tokens_per_s",
     limits: Sequence[Limit] = (),
     theme: Theme = LIGHT,
+    kind: str = SCALES[0],
+    hide_dominated: bool = False,
 ) -> go.Figure:
     """The staircase of what was reached, the measured points coloured by $/Mtok, the region meeting `limits`.
 
-    Hollow points are INVALID, faded ones are beaten by another level on both axes. At most six curves are
-    drawn. Raises UnknownNameError for a column that is no axis.
+    Hollow points are INVALID, faded ones are beaten by another level on both axes, or left out with
+    `hide_dominated`. Columns `<x>_low` and `<x>_high` (and those of y) are drawn as intervals. `kind` is of
+    SCALES. At most six curves are drawn. Raises UnknownNameError for a column that is no axis.
     """
     across, up = axis(x), axis(y)
     curves = curves_of(frames, x, y, theme)
-    x_scale, y_scale = (_scale(curves, column, limits) for column in (x, y))
+    if hide_dominated:
+        curves = [replace(curve, frame=_undominated(curve.frame, x, y)) for curve in curves]
+    x_scale, y_scale = (_scale(curves, column, limits, kind) for column in (x, y))
     chart = figure(
         theme, 440, xaxis={"title": across.title, **x_scale}, yaxis={"title": up.wrapped, **y_scale},
         showlegend=len(curves) > 1, margin_t=_top(curves),
@@ -83,14 +89,25 @@ def frontier(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     return ordered[(ordered[y] == best) & ~best.duplicated()].sort_values(x)
 
 
+def _undominated(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """The levels of the staircase, and those that are INVALID: they are no part of it."""
+    valid = frame["verdict"] != "INVALID"
+    return frame[~valid | frame["level"].isin(frontier(frame[valid], x, y)["level"])]
+
+
 def _top(curves: Sequence[Curve]) -> int:
     """Room above the plot: the legend, which one curve does not need, over the label of the SLO."""
     return 28 if len(curves) == 1 else 56 if len(curves) < 4 else 76
 
 
-def _scale(curves: Sequence[Curve], column: str, limits: Sequence[Limit]) -> dict[str, Any]:
-    measured = [value for curve in curves for value in curve.values(column)]
-    return scale([*measured, *(limit.value for limit in limits if limit.column == column)])
+def _scale(
+    curves: Sequence[Curve], column: str, limits: Sequence[Limit], kind: str = SCALES[0]
+) -> dict[str, Any]:
+    columns = (column, f"{column}_low", f"{column}_high")
+    known = [
+        value for curve in curves for name in columns if name in curve.frame for value in curve.values(name)
+    ]
+    return scale([*known, *(limit.value for limit in limits if limit.column == column)], kind)
 
 
 def money_ticks(settings: dict[str, Any]) -> dict[str, Any]:

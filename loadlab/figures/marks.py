@@ -78,7 +78,20 @@ def points(
         text=[short_offer(level) for level in levels], textposition=textposition, textfont={"size": 11},
         customdata=[hover(curve.name, level, limits) for level in levels],
         hovertemplate="%{customdata}<extra></extra>",
+        error_x=interval(curve, frame, x), error_y=interval(curve, frame, y),
     )  # fmt: skip
+
+
+def interval(curve: Curve, frame: pd.DataFrame, column: str) -> dict[str, Any] | None:
+    """The 95 % interval of a column as error bars, from its columns `_low` and `_high`; None without them."""
+    low, high = f"{column}_low", f"{column}_high"
+    if low not in frame or frame[low].isna().all():
+        return None
+    return {
+        "type": "data", "symmetric": False, "color": curve.colour, "thickness": 1, "width": 4,
+        "array": (frame[high] - frame[column]).fillna(0).tolist(),
+        "arrayminus": (frame[column] - frame[low]).fillna(0).tolist(),
+    }  # fmt: skip
 
 
 def short_offer(level: Mapping[str, Any]) -> str:

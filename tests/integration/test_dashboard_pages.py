@@ -16,7 +16,7 @@ from dash import Dash
 import dashboard
 import loadlab.store
 from dashboard.app import render
-from dashboard.choice import Choice
+from dashboard.choice import SHOWN, Choice
 from dashboard.source import Source
 from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Reading
@@ -134,6 +134,7 @@ def test_tradeoff_of_more_runs_than_colours_draws_six(source: Source, store: Sto
     made.fill(store, *(made.sweep(run, users=(2,), requests=3, age_s=9_000) for run in ids))
     text = at(source, "/tradeoff", f"?runs={','.join(ids)}")
     assert "2 more runs are asked for" in text
+    assert text.count('"type": "Graph"') == 2
 
 
 def test_theme_reaches_the_figures(source: Source) -> None:
@@ -268,7 +269,9 @@ def test_changed_control_keeps_limits_that_have_none() -> None:
 def test_control_redraws_and_writes_the_url(store: Store) -> None:
     redraw = callback(dashboard.create_app(store), "..tradeoff-content")
     shown = {"path": "/tradeoff", "search": "", "theme": "dark"}
-    content, search, drawn = redraw([GOOD], "interactivity_tok_s", "requests_per_s", 300, "", shown)
+    content, search, drawn = redraw(
+        [GOOD], "interactivity_tok_s", "requests_per_s", 300, "", "p95", "auto", list(SHOWN), shown
+    )
     assert search == f"?runs={GOOD}&slo=ttft_ms_p95:300&x=interactivity_tok_s&y=requests_per_s"
     assert drawn == {**shown, "search": search}
     assert "Requests (1/s), higher is better" in json.dumps(content, cls=Plotly)
@@ -277,7 +280,7 @@ def test_control_redraws_and_writes_the_url(store: Store) -> None:
 def test_controls_just_laid_out_redraw_nothing(store: Store) -> None:
     redraw = callback(dashboard.create_app(store), "..tradeoff-content")
     shown = {"path": "/tradeoff", "search": "", "theme": "light"}
-    content, search, _ = redraw([GOOD], "ttft_ms_p95", "output_tokens_per_s", 500, "", shown)
+    content, search, _ = redraw([GOOD], "ttft_ms", "output_tokens_per_s", 500, "", "p95", "auto", list(SHOWN), shown)
     assert type(content).__name__ == type(search).__name__ == "NoUpdate"
 
 
