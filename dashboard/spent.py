@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from loadlab import pricing
 from loadlab.analysis.spending import spending
+from loadlab.core.errors import LoadlabError
 from loadlab.store import Sought
 
-from .moments import day
+from .moments import day, month_start_ns
 from .source import Source
 
 _KEPT = 8
@@ -52,3 +54,20 @@ def _standing(source: Source) -> tuple[Any, ...]:
     first = newest.iloc[0] if len(newest) else None
     mark = None if first is None else (first["id"], first["state"], int(first["n_requests"]))
     return source.where, total, mark, source.store.pricing_count()
+
+
+SPENT = Spent()
+
+
+def allowed() -> tuple[float | None, str]:
+    """What may be spent in a month by loadlab.toml, or why that cannot be read."""
+    try:
+        return pricing.budget_usd_per_month(), ""
+    except LoadlabError as error:
+        return None, str(error)
+
+
+def month_usd(source: Source) -> float | None:
+    """What the runs of this month cost so far (USD, UTC); None where none is priced."""
+    rows = SPENT.runs(source, month_start_ns(), "month")
+    return None if rows.empty or rows["usd_at_least"].isna().all() else float(rows["usd_at_least"].sum())

@@ -10,9 +10,7 @@ from typing import Any
 import pandas as pd
 from dash import Dash, dcc, html
 
-from loadlab import pricing
 from loadlab.analysis.spending import CLASSES, added, total
-from loadlab.core.errors import LoadlabError
 from loadlab.core.units import usd
 from loadlab.figures import MAX_SERIES, Theme, spend_per_day
 
@@ -20,9 +18,9 @@ from .. import url
 from ..choosing import chips
 from ..components import Column, chart, empty, page, section, table, tiles
 from ..empty import no_runs
-from ..moments import days_ago_ns, month_start_ns
+from ..moments import days_ago_ns
 from ..source import Source
-from ..spent import Spent
+from ..spent import SPENT, allowed, month_usd
 from ..words import counted, share
 from . import cost_parts as parts
 
@@ -32,7 +30,6 @@ KEYS = ("by", "w", "ttft")
 GROUPS = {"target": "Target", "model": "Model", "scenario": "Scenario", "class": "Token class"}
 WINDOWS = {"7d": 7.0, "30d": 30.0, "90d": 90.0, "all": None}
 TTFT_MS = 500.0
-_SPENT = Spent()
 _GROUPED = (
     Column("Runs", "runs"),
     Column("Requests", "requests"),
@@ -53,11 +50,11 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
     by, window = _one_of(kept["by"], GROUPS, "target"), _one_of(kept["w"], WINDOWS, "30d")
     days = WINDOWS[window]
     since_ns = 0 if days is None else days_ago_ns(days)
-    rows, limit_ms = _SPENT.runs(source, since_ns, window), _limit(kept["ttft"])
+    rows, limit_ms = SPENT.runs(source, since_ns, window), _limit(kept["ttft"])
     choices = _choices({**kept, "by": by, "w": window, "ttft": f"{limit_ms:g}"})
     if rows.empty:
         return page(TITLE, None, *_nothing(source, window, choices))
-    good = _SPENT.kept(source, since_ns, window, limit_ms)
+    good = SPENT.kept(source, since_ns, window, limit_ms)
     rows = rows.assign(kept=rows["run"].map(good).fillna(0).astype(int))
     if rows["usd_at_least"].isna().all():
         return page(TITLE, None, choices, _unpriced(len(rows)))
@@ -180,34 +177,20 @@ def _part(value: float, spent: float) -> str:
     return f"{100 * value / spent:.1f} % of the cost" if spent else "–"
 
 
-def budget() -> tuple[float | None, str]:
-    """What may be spent in a month by loadlab.toml, or why it cannot be read."""
-    try:
-        return pricing.budget_usd_per_month(), ""
-    except LoadlabError as error:
-        return None, str(error)
-
-
-def month(source: Source) -> float | None:
-    """What the runs of this month cost so far (USD, UTC); None where none is priced."""
-    rows = _SPENT.runs(source, month_start_ns(), "month")
-    return None if rows.empty or rows["usd_at_least"].isna().all() else float(rows["usd_at_least"].sum())
-
-
 def _month(source: Source) -> tuple[str, str]:
-    spent, allowed = month(source), budget()[0]
-    if allowed is None:
+    spent, most = month_usd(source), allowed()[0]
+    if most is None:
         return _usd(spent), "no budget set"
-    return _usd(spent), f"{100 * (spent or 0) / allowed:.0f} % of {usd(allowed)}"
+    return _usd(spent), f"{100 * (spent or 0) / most:.0f} % of {usd(most)}"
 
 
 def _days(rows: pd.DataFrame, by: str, theme: Theme) -> list[Any]:
     drawn = _long(rows, by)
     if drawn.empty:
         return [empty("No run of this window has a known cost.")]
-    allowed, problem = budget()
+    most, problem = allowed()
     now = datetime.now(UTC)
-    per_day = None if allowed is None else allowed / calendar.monthrange(now.year, now.month)[1]
+    per_day = None if most is None else most / calendar.monthrange(now.year, now.month)[1]
     figure = spend_per_day(drawn, by, per_day, theme)
     whole = drawn.groupby("day")["usd"].sum()
     finding = f"Cost per day by {GROUPS[by].lower()}: highest {usd(float(whole.max()))} on {whole.idxmax()}."

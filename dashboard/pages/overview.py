@@ -1,29 +1,31 @@
-"""Overview: is the latest run good, and what else was recorded."""
+"""Overview: is anything wrong today? The latest run beside its past, and the latest run of every kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
 from dash import Dash, dcc, html
 
-from loadlab.core.units import NS_PER_S, number
+from loadlab.core.units import number
 from loadlab.figures import Theme
+from loadlab.figures.answers import answer
 from loadlab.figures.marks import COST
 from loadlab.figures.slo import DEFAULT, MAX_ERROR_RATE
 
-from ..answers import Held, answer, by_load, held
-from ..components import Column, page, section, table, tiles, verdict
+from ..components import Column, page, section, table, verdict
 from ..empty import no_runs
+from ..kept import curves
 from ..levels import numbers
 from ..links import run_link, tradeoff_path
+from ..moments import minute
 from ..source import Source, host, short_id
+from ..words import counted
+from . import overview_parts as parts
 
 PATH = "/"
 TITLE = "Overview"
-SHOWN = 25
+LOOKED_AT, KINDS, NEWEST = 200, 12, 10
 _HOLDS = "The highest measured load that holds the SLO; the numbers right of it are of that load"
 _COLUMNS = (
     Column("Run (UTC)", "run", number=False),
@@ -42,18 +44,32 @@ _NOTE = (
 
 
 def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
-    """The latest run's answer and tiles, then the newest runs."""
-    runs = source.runs(limit=SHOWN)
+    """The latest run's answer and tiles, the latest run of each kind, incidents, money, the newest runs."""
+    runs = source.runs(limit=LOOKED_AT)
     if not runs:
         return page(TITLE, None, no_runs(source, "run", "--users 8 --requests 96"))
     latest = runs[0]
-    curve = source.curve(latest["id"])
-    rows = [_row(source, run) for run in runs]
+    alike = [run for run in runs if parts.kind(run) == parts.kind(latest)][: parts.PAST]
+    kinds = _latest_of_kinds(runs)
+    wanted = dict.fromkeys(run["id"] for run in (*alike, *kinds, *runs[:NEWEST]))
+    known = curves(source, list(wanted))
+    past = {run["id"]: known[run["id"]] for run in reversed(alike)}
     return page(
         TITLE,
-        answer(f"{latest['model']} on {host(latest['url'])}", curve, DEFAULT),
-        _latest(latest, source.summary(latest["id"]).run["verdict"], curve),
-        section("Runs", table(_COLUMNS, rows, "The newest runs"), note=_NOTE),
+        answer(f"{latest['model']} on {host(latest['url'])}", known[latest["id"]], DEFAULT),
+        section(
+            "Latest run", parts.kpis(source, latest, past, theme), _links(latest), note=_past_note(alike)
+        ),
+        section("Latest run of each scenario and target", _kinds(kinds, known), note=_NOTE),
+        html.Div(
+            [
+                section("Open incidents", *parts.incidents(source)),
+                section("Spent this month", *parts.money(source)),
+            ],
+            className="columns",
+        ),
+        section("Newest runs", _newest(runs[:NEWEST], known), html.P(dcc.Link("All runs", href="/runs"))),
+        about=f"{counted(len(runs), 'run')} looked at",
     )
 
 
@@ -61,48 +77,59 @@ def register(app: Dash, source: Source) -> None:
     """Nothing changes on this page but by navigating."""
 
 
-def _latest(run: Mapping[str, Any], word: str, curve: pd.DataFrame) -> html.Section:
-    found = held(curve, DEFAULT)
-    level = _level(found, curve)
-    at = f"at {level['offered']}" if level else "no level measured"
-    measured = numbers(level or {})
-    links = [
-        run_link(run["id"], "Run detail"),
-        " · ",
-        dcc.Link("Throughput vs latency", href=tradeoff_path([run["id"]])),
-    ]
-    return section(
-        "Latest run",
-        tiles(
-            ("Verdict", verdict(word), run["state"]),
-            ("Holds the SLO", found.level["offered"] if found.level else "at no load", DEFAULT[0].words),
-            ("TTFT p95", measured["ttft_ms_p95"], at),
-            ("ITL p95", measured["itl_ms_p95"], at),
-            ("Output", measured["output_tokens_per_s"], at),
-            ("$/Mtok output", measured[COST], at),
-            ("Requests", f"{run['n_requests']:,}", _failed(run)),
-        ),
-        html.P(links),
+def _latest_of_kinds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: dict[Any, dict[str, Any]] = {}
+    for run in runs:
+        if not str(run["label"]).startswith(("gate-", "aa-")):  # a gate's runs have a page of their own
+            found.setdefault(parts.kind(run), run)
+    return list(found.values())[:KINDS]
+
+
+def _past_note(alike: list[dict[str, Any]]) -> str:
+    earlier = len(alike) - 1
+    if not earlier:
+        return "The first run of its scenario, target and model: there is nothing to compare with yet."
+    return (
+        f"Beside {counted(earlier, 'earlier run')} of the same scenario, target and model at that load; "
+        "INVALID ones are left out. Differences are of two single runs: Compare and Gates tell what is real."
     )
 
 
-def _level(found: Held, curve: pd.DataFrame) -> dict[str, Any] | None:
-    return found.level or next(iter(by_load(curve)), None)
+def _links(run: Mapping[str, Any]) -> html.P:
+    return html.P(
+        [
+            run_link(run["id"], "Run detail"),
+            " · ",
+            dcc.Link("Throughput vs latency", href=tradeoff_path([run["id"]])),
+            " · ",
+            dcc.Link("Compare", href="/compare"),
+        ]
+    )
 
 
-def _row(source: Source, run: Mapping[str, Any]) -> dict[str, Any]:
-    curve, state = source.curve(run["id"]), run["state"]
-    found = held(curve, DEFAULT)
-    name = html.Span(_started(run["started_at_ns"]), className="once")
+def _kinds(kinds: list[dict[str, Any]], known: Mapping[str, Any]) -> Any:
+    if not kinds:
+        return html.P("Only gates have run so far: see their page.")
+    rows = [parts.kind_row(run, known[run["id"]]) for run in kinds]
+    return table(parts.KINDS, rows, "The latest run of each scenario and target")
+
+
+def _newest(runs: list[dict[str, Any]], known: Mapping[str, Any]) -> Any:
+    return table(_COLUMNS, [_row(run, known[run["id"]]) for run in runs], "The newest runs")
+
+
+def _row(run: Mapping[str, Any], curve: Any) -> dict[str, Any]:
+    found, level = parts.level_of(curve)
+    name = html.Span(minute(run["started_at_ns"]), className="once")
     asked = f"{run['model']} on {host(run['url'])}"
-    word = source.summary(run["id"]).run["verdict"] if state == "finished" else state
+    holds = found.level["offered"] if found.level else "none"
     return {
-        **numbers(_level(found, curve) or {}),
+        **numbers(level or {}),
         "run": _two(run_link(run["id"], name), short_id(run["id"])),
         "target": [html.Div(run["label"] or run["scenario"]), html.Div(asked, className="below")],
         "requests": _two(f"{run['n_requests']:,}", _failed(run)),
-        "holds": _two(found.level["offered"] if found.level else "none", f"of {_levels(run)}"),
-        "verdict": verdict(word),
+        "holds": _two(holds, f"of {counted(run['n_levels'], 'level')}"),
+        "verdict": verdict(parts.stood(run, curve)),
     }
 
 
@@ -110,15 +137,7 @@ def _two(above: Any, below: str) -> list[html.Div]:
     return [html.Div(above), html.Div(below, className="below once")]
 
 
-def _levels(run: Mapping[str, Any]) -> str:
-    return "1 level" if run["n_levels"] == 1 else f"{run['n_levels']:,} levels"
-
-
 def _failed(run: Mapping[str, Any]) -> str:
     if not run["n_requests"]:
         return "none recorded"
     return f"{number(100 * run['n_failed'] / run['n_requests'])} % failed"
-
-
-def _started(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M")

@@ -38,8 +38,8 @@ def curve(summary: Summary) -> pd.DataFrame:
     """One row per level with the columns of `COLUMNS`; numbers are float64, NaN where unknown.
 
     `load` numbers the offered loads in the order first measured: rows that share it are repeats of one, and
-    `repeat` counts them from 0. `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees. `gpus`: those
-    that were read, else what the label `gpus` of the target says. `dominated`: see `dominated()`.
+    `repeat` counts them from 0. `interactivity_tok_s` is 1000 / p50 TPOT: the pace one user sees. `gpus`:
+    those that were read, else what the label `gpus` of the target says. `dominated`: see `dominated()`.
     """
     told = _told_gpus(summary)
     frame = pd.DataFrame([_row(level, told) for level in summary.levels], columns=list(COLUMNS))

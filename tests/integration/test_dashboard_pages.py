@@ -20,7 +20,7 @@ from dashboard.choice import SHOWN, Choice
 from dashboard.source import Source
 from loadlab.core.errors import UsageError
 from loadlab.core.nouns import Reading
-from loadlab.figures import Limit
+from loadlab.figures import MAX_SERIES, Limit
 from loadlab.store import Store
 
 GOOD, SLOW, FAILED, SINGLE = (
@@ -260,6 +260,39 @@ def test_choice_survives_the_url() -> None:
         Choice.read({"slo": "ttft_ms_p95:fast"})
 
 
+def test_choice_of_how_it_is_drawn_survives_the_url() -> None:
+    choice = Choice(("a",), scale="log", hidden=frozenset(SHOWN))
+    assert choice.search.endswith("scale=log&hide=dominated,intervals")
+    assert Choice.read(dict(pair.split("=") for pair in choice.search[1:].split("&"))) == choice
+
+
+def test_percentile_is_that_of_axis_and_limits_together() -> None:
+    choice = Choice(("a",)).changed(["a"], "ttft_ms", "goodput_per_s", (300, 40), "p99", "log", ["intervals"])
+    assert (choice.x, choice.y, choice.stat) == ("ttft_ms_p99", "goodput_per_s", "p99")
+    assert choice.limits == (Limit("ttft_ms_p99", 300.0), Limit("itl_ms_p99", 40.0))
+    assert choice.hidden == {"dominated"}
+    assert (choice.limit("ttft_ms"), choice.limit("itl_ms")) == (300.0, 40.0)
+
+
+def test_tradeoff_draws_goodput_and_intervals(source: Source) -> None:
+    text = at(source, "/tradeoff", "?y=goodput_per_s&x=ttft_ms_p50")
+    assert "Goodput counts requests that succeeded with TTFT" in text
+    assert '"arrayminus"' in text
+    assert '"arrayminus"' not in at(source, "/tradeoff", "?x=ttft_ms_p50&hide=intervals")
+
+
+def test_output_per_gpu_needs_gpus_and_says_how_to_tell_them(source: Source) -> None:
+    assert "a label of the target says how many" in at(source, "/tradeoff", "?y=output_tokens_per_s_per_gpu")
+
+
+def test_three_hundred_runs_are_counted_and_six_drawn(source: Source, store: Store) -> None:
+    ids = [f"crowd-{n}" for n in range(MAX_SERIES)]
+    made.fill(store, *(made.sweep(run, users=(2,), requests=3, age_s=9_000) for run in ids))
+    text = at(source, "/tradeoff", f"?runs={','.join([*ids, *(f'r{n}' for n in range(294))])}")
+    assert "294 more runs are asked for" in text
+    assert '"href": "/runs"' in text
+
+
 def test_changed_control_keeps_limits_that_have_none() -> None:
     choice = Choice(("a",), limits=(Limit("ttft_ms_p95", 500.0), Limit("e2e_ms_p95", 9_000.0)))
     changed = choice.changed(["a"], choice.x, choice.y, (-5, 40))
@@ -280,7 +313,9 @@ def test_control_redraws_and_writes_the_url(store: Store) -> None:
 def test_controls_just_laid_out_redraw_nothing(store: Store) -> None:
     redraw = callback(dashboard.create_app(store), "..tradeoff-content")
     shown = {"path": "/tradeoff", "search": "", "theme": "light"}
-    content, search, _ = redraw([GOOD], "ttft_ms", "output_tokens_per_s", 500, "", "p95", "auto", list(SHOWN), shown)
+    content, search, _ = redraw(
+        [GOOD], "ttft_ms", "output_tokens_per_s", 500, "", "p95", "auto", list(SHOWN), shown
+    )
     assert type(content).__name__ == type(search).__name__ == "NoUpdate"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from curve_frames import curve
@@ -144,3 +145,23 @@ def test_cost_curve_draws_priced_levels_by_throughput() -> None:
     assert list(line.y) == [0.9, 0.34, 0.33]
     assert "lower is better" in figure.layout.yaxis.title.text
     assert figure.layout.yaxis.tickformat == "$,.2f"
+
+
+def test_measured_interval_is_drawn_as_error_bars() -> None:
+    frame = curve(ttft_ms_p95_low=[70.0, 100.0, 300.0, np.nan], ttft_ms_p95_high=[95.0, 150.0, 600.0, np.nan])
+    (points,) = traces(tradeoff({"a": frame}), "markers")
+    assert list(points.error_x.array) == [15, 30, 200, 0]
+    assert list(points.error_x.arrayminus) == [10, 20, 100, 0]
+    assert points.error_y.array is None
+
+
+def test_dominated_levels_can_be_left_out() -> None:
+    (points,) = traces(tradeoff({"a": curve()}, hide_dominated=True), "markers")
+    assert list(points.x) == [80, 120, 400]
+
+
+def test_axes_can_be_forced() -> None:
+    assert tradeoff({"a": curve()}, kind="linear").layout.xaxis.type == "linear"
+    assert tradeoff({"a": curve()}, kind="log").layout.yaxis.type == "log"
+    nothing = curve(ttft_ms_p95=[0.0, 120.0, 400.0, 900.0])
+    assert tradeoff({"a": nothing}, kind="log").layout.xaxis.type == "linear"
