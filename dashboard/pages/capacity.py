@@ -203,7 +203,13 @@ def _tiles(plan: Plan) -> html.Div:
         ),
         ("$/Mtok output at the peak", usd(plan.usd_per_mtok()), mean),
         ("Utilisation at the peak", words.percent(sized.utilisation), lost),
-        ("One replica holds", f"{number(sized.per_replica)} {sized.unit}", f"{number(sized.point)} likely"),
+        (
+            "One replica holds",
+            f"{number(sized.per_replica)} {sized.unit}",
+            "at least: no load missed the SLO"
+            if plan.parts[0].found.at_least
+            else f"{number(sized.point)} likely",
+        ),
     )
 
 
@@ -294,6 +300,9 @@ def _levers(plan: Plan, theme: Theme) -> html.Section:
 
 def _even(plan: Plan, theme: Theme) -> html.Section:
     title = "Own replicas or an API"
+    if not plan.ask.api_price:
+        why = "Name an API above, such as openai/gpt-5-mini, to see from which volume own replicas cost less."
+        return section(title, empty(why))
     if plan.even is None:
         return section(title, empty(f"Nothing to compare: {plan.no_even}."))
     even, drawn = plan.even, frames.even(plan.even)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -15,11 +17,13 @@ from loadlab.core.errors import UnknownNameError, UsageError
 from loadlab.core.units import parse_duration, parse_share
 
 if TYPE_CHECKING:
-    from loadlab.planner import Demand, Measured
+    from loadlab.planner import Demand, Measured, Plan
     from loadlab.store import Store
 
 FORMATS = ("text", "markdown")
 USUAL = "ttft_ms.p95=500"
+_TRAFFIC = ("peak_rate", "peak_users", "mean_rate", "day", "peak_ratio", "dispersion")
+_AS_GIVEN = ("spare", "gpus_per_replica", "gpus_per_node", "price", "api_price", "as_measured")
 
 
 def plan(
@@ -85,39 +89,72 @@ def plan(
     From measured sweeps, and never beyond what they measured: exit code 1 when the SLO is not held even at
     the lightest load, 4 when the answer would be a guess; both say what to measure.
     """
-    from loadlab import planner
-    from loadlab.planner import ask as asking
     from loadlab.reports import plan as report
 
     if form not in FORMATS:
         raise UnknownNameError("format", form, FORMATS)
-    if mix and runs:
-        raise UsageError("RUN and --mix exclude each other; name every sweep of a mix as --mix RUN=SHARE.")
-    traffic = demand(peak_rate, peak_users, mean_rate, day, peak_ratio, dispersion)
-    with closing(_open(db)) as store:
-        sweeps = _sweeps(store, mix, runs or ["latest"], "itl_ms" in (slo or ""))
-    given = _asked_slo(slo, [measured for _, measured in sweeps])
-    asked = asking.Ask(
-        slo=given,
-        share=parse_share(share),
-        errors=parse_share(errors),
-        headroom=parse_share(headroom),
-        spare=spare,
-        growth=asking.monthly_growth(parse_growth(growth), months),
-        gpus_per_replica=gpus_per_replica,
-        gpus_per_node=gpus_per_node,
-        price=price,
-        api_price=api_price,
-        cold_start_s=parse_duration(cold_start),
-        think_s=parse_duration(think),
-        as_measured=as_measured,
-        config=config.load(),
-    )
-    found = planner.plan(sweeps, traffic, asked)
+    flags: dict[str, Any] = {
+        "runs": runs, "peak_rate": peak_rate, "peak_users": peak_users, "mean_rate": mean_rate, "day": day,
+        "peak_ratio": peak_ratio, "dispersion": dispersion, "think": think, "slo": slo, "share": share,
+        "errors": errors, "headroom": headroom, "spare": spare, "growth": growth, "months": months,
+        "mix": mix, "price": price, "api_price": api_price, "gpus_per_replica": gpus_per_replica,
+        "gpus_per_node": gpus_per_node, "cold_start": cold_start, "as_measured": as_measured, "db": db,
+    }  # fmt: skip
+    found = planned(**flags)
     if json:
         emit_json({"plan": report.document(found)})
     else:
         typer.echo(report.markdown(found) if form == "markdown" else report.render(found), nl=False)
+
+
+def planned(
+    runs: Sequence[str] | None, mix: Sequence[str] | None, slo: str | None, db: str | None, **flags: Any
+) -> Plan:
+    """The plan that the flags of `loadlab plan` ask for. Raises UsageError and what planning raises."""
+    from loadlab import planner
+    from loadlab.planner.ask import monthly_growth
+
+    if mix and runs:
+        raise UsageError("RUN and --mix exclude each other; name every sweep of a mix as --mix RUN=SHARE.")
+    traffic = demand(*(flags[name] for name in _TRAFFIC))
+    with closing(_open(db)) as store:
+        sweeps = _sweeps(store, mix, runs or ["latest"], "itl_ms" in (slo or ""))
+    asked = planner.Ask(
+        slo=_asked_slo(slo, [measured for _, measured in sweeps]),
+        share=parse_share(flags["share"]),
+        errors=parse_share(flags["errors"]),
+        headroom=parse_share(flags["headroom"]),
+        growth=monthly_growth(parse_growth(flags["growth"]), flags["months"]),
+        cold_start_s=parse_duration(flags["cold_start"]),
+        think_s=parse_duration(flags["think"]),
+        config=config.load(),
+        **{name: flags[name] for name in _AS_GIVEN},
+    )
+    return planner.plan(sweeps, traffic, asked)
+
+
+def with_flags_of_plan(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with the flags of `loadlab plan` before its own; it gets them as keywords."""
+    own = [each for each in inspect.signature(verb).parameters.values() if each.kind is not each.VAR_KEYWORD]
+    first = [
+        each
+        for name, each in inspect.signature(plan).parameters.items()
+        if name not in ("form", "json", "db")
+    ]
+    last = [inspect.signature(plan).parameters["db"]]
+    hints = {**get_type_hints(plan, include_extras=True), **get_type_hints(verb, include_extras=True)}
+    parameters = [
+        each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in (*first, *own, *last)
+    ]
+
+    @functools.wraps(verb)
+    def with_flags(**given: Any) -> None:
+        verb(**given)
+
+    with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_flags.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_flags
 
 
 def demand(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from loadlab.cli import delivery, options
+from loadlab.cli.plan import planned, with_flags_of_plan
 from loadlab.core.config import store_url
 
 app = typer.Typer(no_args_is_help=True, help="Reports as one HTML file, Markdown or JSON.")
@@ -95,3 +96,18 @@ def report_vendor(
     with store.open(store_url(db), create=False) as database:
         report = vendor_report(database, found(database, name))
     delivery.deliver(report, html, markdown, json, theme)
+
+
+@app.command("capacity")
+@with_flags_of_plan
+def report_capacity(
+    html: delivery.Html = None,
+    markdown: delivery.Markdown = None,
+    theme: delivery.ThemeName = "auto",
+    json: options.Json = False,
+    **flags: Any,
+) -> None:
+    """A capacity plan, with the flags of `loadlab plan`: replicas, money, a day, what moves it."""
+    from loadlab.reports.capacity_report import capacity_report
+
+    delivery.deliver(capacity_report(planned(**flags)), html, markdown, json, theme)

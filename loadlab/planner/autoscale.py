@@ -109,7 +109,7 @@ def together(parts: Sequence[tuple[Course, ...]], shares: Sequence[float]) -> tu
 def _replicas(policy: str, need: Sample, needed: int, delay: int) -> tuple[Sample, Sample]:
     """(serving, paid for) minute by minute, without the spare ones."""
     if policy == "static":
-        fixed = np.full(len(need), float(max(needed, need.max())))
+        fixed = np.full(len(need), float(needed))
         return fixed, fixed
     if policy == "reactive":
         ordered = _kept(np.concatenate([need[:1], need[:-1]]))

@@ -118,6 +118,8 @@ def capacity_words(part: Part) -> str:
     """The capacity of a replica with its interval, in the plan's unit."""
     sized = part.sized
     least = "at least " if part.found.at_least else ""
+    if sized.per_replica == sized.high:
+        return f"{least}{number(sized.point)} {sized.unit}"
     interval = f"{number(sized.per_replica)} … {number(sized.high)}, 90 % interval"
     return f"{least}{number(sized.point)} {sized.unit} ({interval}; planned with the low end)"
 
