@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPEN ?= 1
 LOCKED := pyproject.toml constraints.txt
 
-.PHONY: help setup setup-server setup-dev demo test test-slow check bench calibrate calibrate-planner bench-server format docs lock wheel clean
+.PHONY: help setup setup-server setup-dev demo test test-slow check bench calibrate calibrate-planner bench-server bench-dash format docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,6 +46,10 @@ calibrate-planner: $(VENV)/.dev ## how far plans are off, into docs/accuracy.md 
 
 bench-server: $(VENV)/.dev ## what the bundled server serves, beside transformers serve (some minutes; wants a quiet machine)
 	@$(BIN)/python -u scripts/bench/server.py
+
+bench-dash: $(VENV)/.dev $(VENV)/.browser ## what the dashboard takes over a million requests (some minutes; wants a quiet machine)
+	@$(BIN)/python -u scripts/bench/dash.py
+	@$(BIN)/python -u scripts/bench/dash.py --backend postgresql
 
 format: $(VENV)/.dev ## format the code, fix what ruff can fix
 	$(BIN)/ruff format .

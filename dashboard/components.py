@@ -119,7 +119,7 @@ def chart(name: str, figure: go.Figure, finding: str, data: Any = None, rows: An
     )
     table_of = [html.Details([html.Summary("Data table"), data])] if data is not None else []
     below = html.Div([*table_of, html.Div([_save(name, "PNG"), _save(name, "CSV")], className="saves")])
-    told = html.Figure(drawn, role="img", **{"aria-label": finding})
+    told = html.Figure(drawn, role="group", **{"aria-label": finding})
     return html.Div([told, below], className="chart")
 
 

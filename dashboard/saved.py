@@ -33,8 +33,8 @@ def saved(light: Any, dark: Any, address: str) -> str:
     """The document of a page; `address` is where it was."""
     drawn = {"light": dict(_graphs(light)), "dark": dict(_graphs(dark))}
     parts = list(_parts(light, drawn))
-    title = next((_text(each) for each in _walk(light) if _kind(each) == "H1"), "loadlab")
-    foot = next((_text(each) for each in _walk(light) if getattr(each, "id", None) == ID), "")
+    title = next((_text(_children(each)) for each in _walk(light) if _kind(each) == "H1"), "loadlab")
+    foot = next((_text(_children(each)) for each in _walk(light) if getattr(each, "id", None) == ID), "")
     return document(title, parts, footnote=f"{foot} · {address}")
 
 
@@ -71,12 +71,15 @@ def _text(node: Any) -> str:
     return between.join(filter(None, map(_text, _children(node)))).strip()
 
 
-_LEFT_OUT = ("H1", "Button", "Graph", "Footer", "Dialog", "Input", "Form")
+_LEFT_OUT = ("H1", "Button", "Graph", "Footer", "Dialog", "Input", "Form", "Nav", "Store", "Interval")
+_CONTROLS = {"chips", "choices", "controls", "picked"}
 
 
 def _parts(node: Any, drawn: dict[str, dict[str, Any]]) -> Iterator[Part]:
     kind, classes = _kind(node), str(getattr(node, "className", "") or "").split()
     if kind in _LEFT_OUT or getattr(node, "_namespace", "dash_html_components") == "dash_mantine_components":
+        return
+    if _CONTROLS & set(classes):
         return
     if "chart" in classes:
         yield _chart(node, drawn)

@@ -3,6 +3,15 @@
 # at hand. Never fails: what is missing makes those tests skip, with the reason.
 set -uo pipefail
 
+# axe-core (MPL-2.0) looks over the pages in tests; it is used as it is and travels with nothing.
+if [ ! -f .loadlab/axe.min.js ]; then
+  mkdir -p .loadlab
+  if command -v npm >/dev/null && (cd .loadlab && npm pack --silent axe-core@4.14.1 >/dev/null 2>&1 &&
+      tar -xzf axe-core-4.14.1.tgz --strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz); then :; else
+    echo "axe-core could not be fetched with npm; the accessibility tests will be skipped." >&2
+  fi
+fi
+
 there() {
   command -v chromium || command -v chromium-browser || command -v google-chrome
 } >/dev/null

@@ -73,10 +73,10 @@ class Visit:
         return set(self.page.eval_on_selector_all(".main-svg:first-child", script))
 
 
-def serve(url: str) -> Iterator[str]:
+def serve(url: str, *options: str) -> Iterator[str]:
     """`loadlab dash` as users start it."""
     command = [sys.executable, "-c", "from loadlab.cli import main; main()", "dash", "--port", "0", "--json"]
-    with subprocess.Popen([*command, "--db", url], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, "--db", url, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield json.loads(process.stdout.readline())["url"].rstrip("/")
@@ -85,7 +85,7 @@ def serve(url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def full_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('full')}/runs.db"
     with loadlab.store.open(url) as store:
         made.fill(
@@ -94,7 +94,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             made.sweep(FLAWED, slower=1.8, failing=0.12, age_s=60, priced=False),
             made.sweep(FAILED, users=(4,), failing=1.0, age_s=120),
         )
-    yield from serve(url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def full(full_url: str) -> Iterator[str]:
+    yield from serve(full_url)
 
 
 @pytest.fixture(scope="module")
@@ -130,12 +135,22 @@ def visit(browser: playwright.Browser) -> Iterator[Visitor]:
 
 PAGES = [
     ("/", "Overview"),
+    ("/live", "Live"),
     ("/tradeoff", "Throughput vs latency"),
     (f"/tradeoff?runs={GOOD},{FLAWED},{FAILED}&x=interactivity_tok_s", "Throughput vs latency"),
     (f"/run/{GOOD}", f"Run {GOOD}"),
-    (f"/run/{FLAWED}", f"Run {FLAWED}"),
+    (f"/run/{FLAWED}?tab=time", f"Run {FLAWED}"),
+    (f"/run/{FLAWED}?tab=errors", f"Run {FLAWED}"),
+    (f"/run/{GOOD}?tab=distributions", f"Run {GOOD}"),
+    (f"/run/{GOOD}?tab=requests", f"Run {GOOD}"),
+    (f"/run/{GOOD}?tab=hardware", f"Run {GOOD}"),
+    (f"/run/{GOOD}/request/0-200", "Request 0-200"),
     (f"/run/{FAILED}", f"Run {FAILED}"),
 ]
+AXE = Path(__file__).resolve().parents[2] / ".loadlab" / "axe.min.js"
+LOOK = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+  .filter((found) => ["serious", "critical"].includes(found.impact))
+  .map((found) => `${found.id}: ${found.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -161,6 +176,124 @@ def test_empty_store_says_what_fills_it(visit: Visitor, empty: str, path: str, t
     seen.page.goto(empty + path)
     seen.page.get_by_text("make demo").wait_for()
     assert seen.complaints == []
+
+
+@pytest.mark.skipif(
+    not AXE.exists(), reason="axe-core is not there: npm and scripts/install_browser.sh fetch it"
+)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_keeps_anybody_out(visit: Visitor, full: str, theme: str) -> None:
+    seen = visit(full, theme)
+    found = {}
+    for path, heading in [*PAGES, ("/nope", "No such page")]:
+        seen.go(path, heading)
+        seen.page.evaluate(AXE.read_text(encoding="utf-8"))
+        if problems := seen.page.evaluate(LOOK):
+            found[path] = problems
+    assert found == {}
+
+
+@pytest.mark.parametrize("width", [360, 767, 1024, 1920])
+def test_pages_fit_the_window(visit: Visitor, full: str, width: int) -> None:
+    seen = visit(full, width=width)
+    for path, heading in (
+        ("/", "Overview"),
+        (f"/run/{GOOD}", f"Run {GOOD}"),
+        ("/tradeoff", "Throughput vs latency"),
+    ):
+        seen.go(path, heading)
+        wide = seen.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide == 0, path
+    if width < 768:
+        assert not seen.page.get_by_role("navigation", name="Pages", exact=True).is_visible()
+        seen.page.get_by_role("button", name="Pages").click()
+    seen.page.get_by_role("navigation", name="Pages", exact=True).get_by_role("link", name="Overview").click()
+    seen.settled("Overview")
+    assert seen.complaints == []
+
+
+def test_figures_are_saved_with_their_footnote_and_all_rows(
+    visit: Visitor, full: str, tmp_path: Path
+) -> None:
+    seen = visit(full)
+    seen.go(f"/run/{GOOD}?tab=distributions", f"Run {GOOD}")
+    with seen.page.expect_download() as started:
+        seen.page.get_by_role("button", name="PNG of figure distribution").click()
+    picture = tmp_path / "figure.png"
+    started.value.save_as(picture)
+    header = picture.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    drawn = seen.page.evaluate("document.querySelector('.js-plotly-plot').clientHeight")
+    assert int.from_bytes(header[20:24]) > 2 * drawn  # twice the pixels, and the footnote below
+    with seen.page.expect_download() as started:
+        seen.page.get_by_role("button", name="CSV of figure distribution").click()
+    started.value.save_as(tmp_path / "figure.csv")
+    lines = (tmp_path / "figure.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "load,ttft_ms"
+    assert len(lines) == 1 + 288
+    assert seen.complaints == []
+
+
+def test_a_saved_page_opens_from_a_file(visit: Visitor, full: str, tmp_path: Path) -> None:
+    seen = visit(full)
+    seen.go(f"/run/{FLAWED}?tab=time", f"Run {FLAWED}")
+    with seen.page.expect_download() as started:
+        seen.page.get_by_role("button", name="Save page").click()
+    saved = tmp_path / started.value.suggested_filename
+    started.value.save_as(saved)
+    offline = visit("file://")
+    offline.page.goto(saved.as_uri())
+    offline.page.get_by_role("heading", level=1, name=f"Run {FLAWED}").wait_for()
+    offline.until("document.querySelectorAll('.main-svg').length >= 2")
+    assert "tab=time" in offline.page.locator("footer").inner_text()
+    assert offline.page.get_by_role("row").count() > 10
+    assert offline.complaints == []
+
+
+def test_keyboard_alone(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/", "Overview")
+    seen.page.keyboard.press("?")
+    seen.page.get_by_role("dialog").get_by_text("Copy the link to this view").wait_for()
+    seen.page.keyboard.press("Escape")
+    seen.page.keyboard.press("g")
+    seen.page.keyboard.press("t")
+    seen.settled("Throughput vs latency")
+    seen.page.keyboard.press("t")
+    seen.until("document.documentElement.dataset.mantineColorScheme === 'dark'")
+    seen.page.keyboard.press("c")
+    seen.page.get_by_role("status").get_by_text("is copied").wait_for()
+    assert seen.page.evaluate("navigator.clipboard.readText()") == seen.page.url
+    assert seen.complaints == []
+
+
+def test_below_a_prefix_links_and_pages_work(visit: Visitor, full_url: str) -> None:
+    for home in serve(full_url, "--prefix", "/bench/loadlab/"):
+        seen = visit(home)
+        seen.go("/", "Overview")
+        seen.page.locator(f'td a[href="/bench/loadlab/run/{GOOD}"]').click()
+        seen.settled(f"Run {GOOD}")
+        assert "/bench/loadlab/run/" in seen.page.url
+        seen.page.reload()
+        seen.settled(f"Run {GOOD}")
+        assert seen.complaints == []
+
+
+def test_login_in_a_browser(visit: Visitor, full_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASH_SECRET", "a-secret-for-this-test")
+    for home in serve(full_url, "--token-env", "DASH_SECRET"):
+        seen = visit(home)
+        seen.page.goto(f"{home}/tradeoff?x=users")
+        seen.page.get_by_label("Secret of this dashboard").fill("a-secret-for-this-test")
+        seen.page.get_by_role("button", name="Log in").click()
+        seen.settled("Throughput vs latency")
+        assert seen.page.url == f"{home}/tradeoff?x=users"
+        assert seen.page.evaluate("document.cookie") == ""
+        seen.page.get_by_role("link", name="Log out").click()
+        seen.page.get_by_label("Secret of this dashboard").wait_for()
+        assert seen.complaints == []
 
 
 def test_theme_switch_reaches_figures_and_is_kept(visit: Visitor, full: str) -> None:
@@ -237,7 +370,7 @@ def test_data_table_opens_by_keyboard(visit: Visitor, full: str) -> None:
 def test_figure_tells_its_finding(visit: Visitor, full: str) -> None:
     seen = visit(full)
     seen.go("/tradeoff", "Throughput vs latency")
-    told = seen.page.locator("figure[role=img]").first.get_attribute("aria-label")
+    told = seen.page.locator("figure[aria-label]").first.get_attribute("aria-label")
     assert told is not None
     assert "6 levels, Time to first token p95" in told
 

@@ -167,7 +167,7 @@ PARTS = {
 def test_run_page_shows_its_parts(source: Source, search: str, said: list[str]) -> None:
     text = at(source, f"/run/{GOOD}", search)
     assert [words for words in said if words not in text] == []
-    assert text.count('"role": "img"') == text.count('"type": "Graph"')
+    assert text.count('"type": "Figure"') == text.count('"type": "Graph"')
 
 
 def test_run_page_of_a_failed_run_shows_kinds_and_examples(source: Source) -> None:
