@@ -44,7 +44,7 @@ def test_the_csv_of_a_distribution_has_every_sample(client: FlaskClient) -> None
 
 
 def test_a_figure_without_rows_of_its_own_gives_its_points(client: FlaskClient) -> None:
-    found = rows(client, "tradeoff", "/tradeoff")
+    found = rows(client, "errors", f"/run/{RUN}", "?tab=errors")
     assert set(found[0]) >= {"series", "x", "y"}
     assert all(float(row["y"]) >= 0 for row in found)
 
