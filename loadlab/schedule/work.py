@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,6 +63,10 @@ class Work:
 
     def _busy(self, entry_id: int, targets: tuple[str, ...]) -> str | None:
         """Who is in the way; None when every target is ours now."""
+        for holder in self._log.last_holders(entry_id, targets):
+            # Its lease may have run out with a killed scheduler, while the command itself goes on.
+            if holder.host == socket.gethostname() and child.alive(holder.child_pid, holder.started_at_ns):
+                return f"job {holder.job} (log {holder.id}) is under way"
         if taken := self._log.take(entry_id, targets):
             return taken
         if run := self._log.measured(targets):

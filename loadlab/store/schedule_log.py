@@ -141,6 +141,11 @@ class ScheduleLog:
         with self._store._transaction() as connection:
             return {str(target): int(entry) for target, entry in connection.execute(query)}
 
+    def last_holders(self, entry_id: int, targets: Sequence[str]) -> list[Entry]:
+        """The other entries that took one of the targets and did not give it back, lease or no lease."""
+        took = sa.select(_lock.c.log_id).where(_lock.c.target.in_(targets))
+        return self._entries(sa.select(_log).where(_log.c.id.in_(took), _log.c.id != entry_id))
+
     def measured(self, urls: Sequence[str]) -> str | None:
         """The run under way, by whomever started, against one of the URLs; its id, or None."""
         fresh = _run.c.heartbeat_at_ns > time.time_ns() - SILENT_NS

@@ -18,7 +18,9 @@ import pytest
 from tests.integration.conftest import LOADLAB, Sim, document, loadlab, recorded
 
 NOWHERE = "run chat --url http://127.0.0.1:9/v1"
-WITHIN_S = 90
+WITHIN_S = 200  # on a machine that does much else
+
+pytestmark = pytest.mark.timeout(600)
 
 
 def write(folder: Path, **jobs: str) -> Path:

@@ -87,7 +87,9 @@ def test_a_lease_that_ran_out_is_nobodys(opened: Store, database_url: str) -> No
         connection.execute(schema.target_lock.update().values(lease_until_ns=time.time_ns() - 1))
     database.dispose()
     assert log.holders() == {}
+    assert [each.id for each in log.last_holders(b, ["x"])] == [a]  # whose command may still be under way
     assert log.take(b, ["x"]) is None
+    assert log.last_holders(b, ["x"]) == []
     log.seen(a)  # too late
     assert log.holders() == {"x": b}
 
