@@ -87,8 +87,8 @@ def compare(
               for measure in measures]
     )  # fmt: skip
     return Comparison(
-        tuple(run.id for run in a),
-        tuple(run.id for run in b),
+        tuple(dict.fromkeys(run.id for run in a)),  # repeats are measured in one run
+        tuple(dict.fromkeys(run.id for run in b)),
         tuple(differs),
         refused,
         tuple(doubts([*a, *b])),
@@ -115,7 +115,11 @@ def refusal(a: Sequence[Observed], b: Sequence[Observed], differs: Sequence[Apar
 
 def doubts(runs: Sequence[Observed]) -> list[str]:
     """What makes a run SUSPECT, with its id."""
-    return [f"run {run.id}: {reason}" for run in runs for reason in run.level.reasons]
+    named = (
+        (run.id if run.level.repeat is None else f"{run.id} #{run.level.repeat + 1}", run.level)
+        for run in runs
+    )
+    return [f"run {name}: {reason}" for name, level in named for reason in level.reasons]
 
 
 def _difference(

@@ -47,7 +47,7 @@ def command(verb: Callable[..., None], given: Mapping[str, Any], **instead: Any)
 
 
 def _words(name: str, value: Any) -> Iterator[str]:
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{name.rstrip('_').replace('_', '-')}"
     if isinstance(value, bool):
         yield flag if value else flag.replace("--", "--no-", 1)
     elif isinstance(value, list):

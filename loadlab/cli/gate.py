@@ -116,28 +116,32 @@ def plan(
     if wanted <= tolerance:
         raise UsageError(f"--find {find} must be more than the tolerance, {tolerance:.0%}.")
     with store.open(config.store_url(db), create=False) as database:
-        measured, run_sds = _pilot(database, pilot, asked)
+        measured, run_sds, doubt = _pilot(database, pilot, asked)
     found = planning.plan(measured, wanted, run_sds, tolerance)
     now = planning.described(asked.pairs, asked.requests or measured.requests, measured, run_sds, tolerance)
     if json:
-        emit_json(gate_plan.document(wanted, found, now))
+        emit_json({**gate_plan.document(wanted, found, now), "pilot": doubt})
     else:
-        typer.echo(gate_plan.render(wanted, found, now, run_sds), nl=False)
+        typer.echo(gate_plan.render(wanted, found, now, run_sds, doubt), nl=False)
 
 
-def _pilot(database: Any, ref: str, asked: Gate) -> tuple[Any, dict[str, float]]:
-    """What the plan needs of a run, and the scatter between earlier runs less that inside them."""
+def _pilot(database: Any, ref: str, asked: Gate) -> tuple[Any, dict[str, float], str]:
+    """What the plan needs of a run, the scatter between earlier runs less that inside them, and a doubt."""
     from loadlab.analysis.compare import between_runs
     from loadlab.analysis.measures import observe
+    from loadlab.gates import pilot
     from loadlab.gates.planning import Pilot
 
     seen, measures = observe(database, ref), [rule.measure for rule in asked.regress]
-    errors = {measure.name: seen.interval(measure).log_error or 0.0 for measure in measures}
+    found = {measure.name: pilot.error(seen, measure) for measure in measures}
+    errors = {name: each.value for name, each in found.items()}
     spreads = between_runs(database, seen, measures)
-    sds = {name: max(0.0, spread.sd**2 - errors[name] ** 2) ** 0.5 for name, spread in spreads.items()}
+    sds = {name: max(0.0, spread.sd**2 - found[name].found ** 2) ** 0.5 for name, spread in spreads.items()}
     counts = seen.level.requests
     warmup_s = float(seen.level.offered.get("warmup_s") or 0.0)
-    return Pilot(errors, counts["sent"], seen.level.window_s or 0.0, seen.level.cost["usd"], warmup_s), sds
+    doubt = pilot.words(found, counts["sent"])
+    usd, window_s = seen.level.cost["usd"], seen.level.window_s or 0.0
+    return Pilot(errors, counts["sent"], window_s, usd, warmup_s), sds, doubt
 
 
 @baseline_app.command("set")

@@ -43,7 +43,7 @@ def search(
         ),
     ] = None,
     by: Annotated[str, typer.Option(help="What is raised: rate (Poisson arrivals), or users.")] = "rate",
-    start: Annotated[
+    from_: Annotated[
         float | None,
         typer.Option("--from", help="The first load to try. Default: what one user alone gets, or 1 user."),
     ] = None,
@@ -60,7 +60,7 @@ def search(
     Every load tried is a level of one run. Exit code 1: even the lightest load misses it; 4: inconclusive.
     """
     given = {
-        **given, "scenario": scenario, "slo": slo or [], "by": by, "start": start, "most": most,
+        **given, "scenario": scenario, "slo": slo or [], "by": by, "from_": from_, "most": most,
         "within": within, "levels": levels, "budget": budget, "warmup": warmup,
     }  # fmt: skip
     from loadlab import store
@@ -105,10 +105,10 @@ def _course(given: dict[str, Any]) -> dict[str, Any]:
         "most": _MOST if given["most"] is None else given["most"], "within": parse_share(given["within"]),
         "levels": given["levels"], "whole": whole,
     }  # fmt: skip
-    if aim["within"] <= 0 or aim["most"] <= 0 or (given["start"] or 1) <= 0:
+    if aim["within"] <= 0 or aim["most"] <= 0 or (given["from_"] or 1) <= 0:
         raise UsageError("--within, --most and --from must be more than 0.")
-    if given["start"] is not None:
-        start = float(round(given["start"])) if whole else given["start"]
+    if given["from_"] is not None:
+        start = float(round(given["from_"])) if whole else given["from_"]
         aim |= {"start": start, "least": 1.0 if whole else start / 2**5}
     return {
         "kind": "search", "by": by, "slo": [rule.text for rule in rules], "level": asdict(level), "aim": aim,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary, Summary
+from loadlab.analysis.percentiles import LEVELS, wanted
 
 SCHEMA = 1
 
@@ -48,12 +49,24 @@ def _iso(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
 
 
+def few_samples(level: LevelSummary) -> dict[str, list[str]]:
+    """By metric the percentiles beyond which fewer than ten values lie: a handful decides them."""
+    few = {
+        name: [percentile for percentile, p in LEVELS.items() if 0 < (stats["n"] or 0) < wanted(p)]
+        for name, stats in level.metrics.items()
+    }
+    return {name: percentiles for name, percentiles in few.items() if percentiles}
+
+
 def _level(level: LevelSummary) -> dict[str, Any]:
     return {
         "level": level.index,
         "offered": dict(level.offered),
+        "repeat": level.repeat,
+        "ended": level.ended,
         "requests": dict(level.requests),
         "metrics": {name: dict(stats) for name, stats in level.metrics.items()},
+        "few_samples": few_samples(level),
         "rates": dict(level.rates),
         "cost": dict(level.cost),
         "lengths": dict(level.lengths),

@@ -11,8 +11,8 @@ from loadlab.gates.planning import POWER, RUN_SD, Plan
 from loadlab.reports.text import labelled
 
 
-def render(wanted: float, found: Plan | None, now: Plan, run_sds: Mapping[str, float]) -> str:
-    """The gate as it is, then the quickest one that finds what is wanted."""
+def render(wanted: float, found: Plan | None, now: Plan, run_sds: Mapping[str, float], pilot: str) -> str:
+    """The gate as it is, then the quickest one that finds what is wanted, and what `pilot` leaves open."""
     lines = labelled("now", _words(now))
     if found is None:
         lines += labelled(
@@ -26,6 +26,7 @@ def render(wanted: float, found: Plan | None, now: Plan, run_sds: Mapping[str, f
         lines += labelled(
             "assumed", f"runs differ by {RUN_SD:.1%} in {', '.join(unknown)}: too few earlier ones"
         )
+    lines += labelled("pilot", pilot)
     return "\n".join(lines) + "\n"
 
 

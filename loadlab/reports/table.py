@@ -55,7 +55,7 @@ def _rate(name: str) -> Callable[[LevelSummary], str]:
 
 
 COLUMNS = (
-    Column("", "offered", lambda level: level.label),
+    Column("", "offered", lambda level: level.title),
     Column("requests", "ok", lambda level: count(level.requests["ok"])),
     Column("requests", "failed", lambda level: count(level.requests["failed"])),
     Column("TTFT ms", "p50", _stat("ttft_ms", "p50")),

@@ -11,7 +11,7 @@ from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary, Summary
 from loadlab.core.units import NS_PER_S
-from loadlab.reports import accuracy, cost, hardware
+from loadlab.reports import accuracy, cost, hardware, repeats
 from loadlab.reports.table import COLUMNS
 
 WIDTH = 100
@@ -27,6 +27,7 @@ def render(summary: Summary) -> str:
         _levels(summary.levels),
         [
             *_errors(summary.levels),
+            *_repeats(summary.levels),
             *_notes(summary.notes),
             *labelled("accuracy", accuracy.words(summary.levels)),
             *_cost(summary.levels),
@@ -123,6 +124,11 @@ def _errors(levels: Iterable[LevelSummary]) -> list[str]:
 
 def _example(detail: str | None) -> str:
     return f": {textwrap.shorten(_plain(detail), 160, placeholder=' …')}" if detail else ""
+
+
+def _repeats(levels: Sequence[LevelSummary]) -> list[str]:
+    found = enumerate(repeats.words(levels))
+    return [line for at, text in found for line in labelled("" if at else "repeats", text)]
 
 
 def _notes(notes: Sequence[str]) -> list[str]:

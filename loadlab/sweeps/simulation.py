@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from loadlab.analysis.intervals import design_effect
 from loadlab.analysis.percentiles import Sample, percentile
+from loadlab.analysis.steady import growth
+from loadlab.core.units import NS_PER_S
 from loadlab.sweeps.search import Aim, Answer, Count, Probe, answer, following
+
+_LOOK_S = 2.0
 
 Draw = Callable[[np.random.Generator, int], Sample]
 
@@ -37,10 +42,12 @@ class Queue:
 
     def waits(self, rng: np.random.Generator, rate: float, count: int) -> Sample:
         """How long each of `count` Poisson arrivals waits (s), from empty on."""
-        arrivals = np.cumsum(rng.exponential(1 / rate, count))
-        service, waits = self.service(rng, count), np.empty(count)
-        free = [0.0] * self.places
-        for at in range(count):
+        return self.waits_of(np.cumsum(rng.exponential(1 / rate, count)), self.service(rng, count))
+
+    def waits_of(self, arrivals: Sample, service: Sample) -> Sample:
+        """How long each of these arrivals waits (s)."""
+        waits, free = np.empty(arrivals.size), [0.0] * self.places
+        for at in range(arrivals.size):
             begin = max(free[0], arrivals[at])
             waits[at] = begin - arrivals[at]
             heapq.heapreplace(free, begin + service[at])
@@ -48,8 +55,8 @@ class Queue:
 
     def truth(self, p: float, limit_s: float, first_s: float) -> float:
         """The rate at which the p-quantile of the first token is the limit, by a long simulation."""
-        low, high = 0.05 * self.capacity, 0.999 * self.capacity
-        for _ in range(14):
+        low, high = 0.3 * self.capacity, 0.99 * self.capacity
+        for _ in range(9):
             rate = (low + high) / 2
             waits = self.waits(np.random.default_rng(0), rate, 300_000)[20_000:]
             found = percentile(waits, p)
@@ -110,3 +117,35 @@ def search(rng: np.random.Generator, case: Case, length_s: float = 60.0, warmup_
     while (rate := following(probes, aim)) is not None:
         probes.append(probe(rng, case, rate, length_s, warmup_s))
     return answer(probes, aim)
+
+
+def stopped(rng: np.random.Generator, server: Queue, rate: float, length_s: float) -> float | None:
+    """When a level on that server is ended as over capacity (s after its start), looked at every two seconds.
+
+    None where it has its time.
+    """
+    count = max(2, round(rate * length_s))
+    planned = np.cumsum(rng.exponential(1 / rate, count))
+    first = planned + server.waits_of(planned, server.service(rng, count))
+    rows = pd.DataFrame(
+        {
+            "planned_ns": planned * NS_PER_S, "sent_ns": planned * NS_PER_S,
+            "first_token_ns": first * NS_PER_S, "done_ns": (first + 1 / server.pace) * NS_PER_S,
+            "warmup": False, "error_kind": None,
+        }
+    )  # fmt: skip
+    seen_before = False
+    for now_s in np.arange(_LOOK_S, planned[-1], _LOOK_S):
+        seen = _lasting(rows, now_s * NS_PER_S)
+        if seen and seen_before:
+            return float(now_s)
+        seen_before = seen
+    return None
+
+
+def _lasting(rows: pd.DataFrame, now_ns: float) -> bool:
+    """Whether requests under way and TTFT grew, up to the first arrival that has no answer yet."""
+    waiting = rows["planned_ns"][rows["done_ns"] > now_ns]
+    complete = rows[rows["planned_ns"] < (waiting.iloc[0] if len(waiting) else now_ns)]
+    found = growth(complete) if len(complete) else None
+    return found is not None and found.lasting

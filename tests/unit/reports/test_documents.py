@@ -29,7 +29,7 @@ def test_exact_keys() -> None:
     level = found["levels"][0]
     assert set(level) == {
         "level", "offered", "requests", "metrics", "rates", "cost", "lengths", "accuracy", "hardware",
-        "window_s", "verdict", "reasons",
+        "window_s", "verdict", "reasons", "repeat", "ended", "few_samples",
     }  # fmt: skip
     assert set(level["requests"]) == {"sent", "ok", "failed", "errors", "warmup"}
     assert set(level["metrics"]) == set(summaries.METRICS)
