@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
 from loadlab import planner
-from loadlab.core import config, slos
+from loadlab.core import config
 from loadlab.core.errors import LoadlabError
 from loadlab.core.units import number, usd
 from loadlab.figures import LIGHT, THEMES, Theme, planning
@@ -21,8 +20,9 @@ from loadlab.reports import plan as words
 from .. import url
 from ..components import Column, chart, empty, facts, page, section, table, tiles
 from ..empty import no_runs
-from ..planning import EXAMPLE, Choice, own_slo, usual_peak
-from ..source import Source, run_name
+from ..planning import EXAMPLE, Choice
+from ..planning_controls import controls
+from ..source import Source
 
 PATH = "/capacity"
 TITLE = "Capacity"
@@ -66,7 +66,7 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
     return page(
         HEADING,
         None,
-        _controls(source, runs, choice),
+        controls(source, runs, choice),
         html.Div(_content(source, theme, choice), id="capacity-content"),
         about=", ".join(choice.runs),
     )
@@ -85,9 +85,9 @@ def register(app: Dash, source: Source) -> None:
         prevent_initial_call=True,
     )
     def again(runs: list[str], *values: Any) -> Any:
-        *controls, shown = values
+        *given, shown = values
         drawn = _chosen(source, source.runs(limit=OFFERED_RUNS), Choice.read(url.read(shown["search"])))
-        choice = drawn.changed(runs, **dict(zip(_CONTROLS, controls, strict=True)))
+        choice = drawn.changed(runs, **dict(zip(_CONTROLS, given, strict=True)))
         if choice == drawn:  # the controls were just laid out
             return no_update, no_update, no_update
         content = _content(source, THEMES.get(shown["theme"], LIGHT), choice)
@@ -100,63 +100,6 @@ def _chosen(source: Source, runs: Sequence[Mapping[str, Any]], choice: Choice) -
         return replace(choice, runs=tuple(source.run(ref).id for ref in choice.runs))
     sweeps = [run["id"] for run in runs if run["n_levels"] > 1]
     return replace(choice, runs=((sweeps or [runs[0]["id"]])[0],))
-
-
-def _controls(source: Source, runs: Sequence[dict[str, Any]], choice: Choice) -> html.Section:
-    names = {run["id"]: run_name(run) for run in runs}
-    options = [{"value": ref, "label": names.get(ref, ref)} for ref in dict.fromkeys((*names, *choice.runs))]
-    unit, peak, slo = _usual(source, choice)
-    return html.Section(
-        [
-            dmc.MultiSelect(
-                id="capacity-runs", label="Sweep of one replica; several runs are repeats", data=options,
-                value=list(choice.runs), searchable=True, hidePickedOptions=True,
-            ),
-            _number("peak", "Peak traffic", choice.peak, placeholder=f"{peak:g} (example)", min=0),
-            dmc.Select(
-                id="capacity-unit", label="Counted in", data=["req/s", "users"], value=choice.unit or unit,
-                allowDeselect=False,
-            ),
-            dmc.Autocomplete(
-                id="capacity-slo", label="SLO", value=choice.slo, placeholder=slo,
-                data=[name for name in slos.SLOS if ":" not in name], debounce=600,
-            ),
-            _number("headroom", "Headroom", choice.headroom, suffix=" %", min=0, max=95),
-            _number("spare", "Spare replicas", choice.spare, min=0, max=1000),
-            _number("growth", "Growth", choice.growth, suffix=" %", min=-90),
-            _text("price", "Price of a replica", choice.price, "as recorded, or 2.50/h"),
-            _text("api", "Compare with API", choice.api, "such as openai/gpt-5-mini"),
-            _number("gpus", "GPUs per replica", choice.gpus, placeholder="as seen", min=1),
-            _number("node", "GPUs per node", choice.node, placeholder="any number", min=1),
-            _text("cold", "Cold start", choice.cold, "5m"),
-            _text("day", "Day: 24 rates (req/s)", choice.day, "2,1,1,3,… or none"),
-        ],
-        className="card what-if",
-        **{"aria-label": "What to plan for"},
-    )  # fmt: skip
-
-
-def _usual(source: Source, choice: Choice) -> tuple[str, float, str]:
-    """What empty controls stand for: unit, peak and SLO."""
-    try:
-        measured = source.measured(choice.runs)
-    except LoadlabError:
-        return "req/s", 10.0, ""
-    unit = choice.unit or measured.unit
-    return measured.unit, usual_peak(measured, unit), own_slo(measured)
-
-
-def _number(name: str, label: str, value: float | None, **more: Any) -> dmc.NumberInput:
-    return dmc.NumberInput(
-        id=f"capacity-{name}", label=label, value="" if value is None else value, debounce=500,
-        hideControls=True, thousandSeparator=",", **more,
-    )  # fmt: skip
-
-
-def _text(name: str, label: str, value: str, placeholder: str) -> dmc.TextInput:
-    return dmc.TextInput(
-        id=f"capacity-{name}", label=label, value=value, placeholder=placeholder, debounce=600
-    )
 
 
 def _content(source: Source, theme: Theme, choice: Choice) -> list[Any]:

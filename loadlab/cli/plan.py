@@ -90,6 +90,7 @@ def plan(
     the lightest load, 4 when the answer would be a guess; both say what to measure.
     """
     from loadlab.reports import plan as report
+    from loadlab.reports.plan_document import document
 
     if form not in FORMATS:
         raise UnknownNameError("format", form, FORMATS)
@@ -102,7 +103,7 @@ def plan(
     }  # fmt: skip
     found = planned(**flags)
     if json:
-        emit_json({"plan": report.document(found)})
+        emit_json({"plan": document(found)})
     else:
         typer.echo(report.markdown(found) if form == "markdown" else report.render(found), nl=False)
 

@@ -14,50 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from loadlab.analysis.percentiles import Sample, rank
+from loadlab.analysis.percentiles import Sample
 from loadlab.core.errors import MeasurementError, SloError
 from loadlab.core.units import number
-from loadlab.planner import monotone
 from loadlab.planner.commands import sweep_command
 from loadlab.planner.criteria import Criterion
+from loadlab.planner.fitted import DRAWS, SEED, Fitted, fit
 from loadlab.planner.measured import Measured, Step, mean_gap_variation, work_variation
 
-DRAWS = 400
-BLOCKS = 10
-GRID = 400
 TAILS = (0.05, 0.95)
 CLOSE = 0.05  # a bracket of the capacity narrower than this needs no further level
 CLIFF_GAP, CLIFF_RISE = 0.10, 3.0
 _FEWEST_BEYOND = 1.0
-_SEED = 7
-_LEAST = 1e-9
 LONG_ENOUGH = 3000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
-    """A requirement over the load: `y` is the curve, `draws` (DRAWS × loads) the same of resampled data."""
-
-    criterion: Criterion
-    x: Sample
-    raw: Sample
-    y: Sample
-    draws: Sample
-
-    def limit(self, stretch: float = 1.0) -> float:
-        """Where the curve must stay below, for a limit so many times as wide."""
-        if self.criterion.logarithmic:
-            return math.log(stretch)
-        return self.criterion.ceiling
-
-    def highest(self, curves: Sample, stretch: float = 1.0) -> Sample:
-        """The highest load within the limit on each curve; NaN where there is none."""
-        return monotone.highest_within(self.x, curves, self.limit(stretch) + 1e-12)
-
-    def at(self, load: float) -> float | None:
-        """The value at a load as a share of the limit (of errors: the share itself); None if not measured."""
-        found = monotone.at(self.x, self.y, load)
-        return math.exp(found) if found is not None and self.criterion.logarithmic else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +71,7 @@ def capacity(measured: Measured, criteria: Sequence[Criterion]) -> Capacity:
             f"lighter one:\n  {sweep_command(measured, _below(measured))}"
         )
     _check_samples(measured, steps, criteria)
-    fits = tuple(_fit(criterion, steps) for criterion in criteria)
+    fits = tuple(fit(criterion, steps) for criterion in criteria)
     point, draws = _highest(fits)
     if math.isnan(point):
         raise SloError(_not_held(measured, steps[0], fits))
@@ -128,7 +97,7 @@ def _scatter(measured: Measured, step: Step) -> Sample:
         return np.ones(DRAWS)
     spread = _variation(mean_gap_variation(step.seen[0])) + _variation(work_variation(step))
     error = math.sqrt(2 * spread / max(1, step.answers))
-    factors: Sample = np.exp(np.random.default_rng(_SEED).normal(0.0, error, DRAWS))
+    factors: Sample = np.exp(np.random.default_rng(SEED).normal(0.0, error, DRAWS))
     return factors
 
 
@@ -152,66 +121,6 @@ def _answer(
     doubts = tuple(_doubts(measured, steps, held))
     name = binding.criterion.words if missed is not None and not missed.unstable else ""
     return Capacity(measured, fits, *found, name, held, missed, why, cliff, doubts, scatter)
-
-
-def _fit(criterion: Criterion, steps: Sequence[Step]) -> Fitted:
-    rng = np.random.default_rng(_SEED)
-    drawn = [_drawn(criterion, step, rng) for step in steps]
-    raw = np.array([point for point, _ in drawn])
-    draws = np.array([values for _, values in drawn]).T
-    spread = draws.std(axis=0)
-    weights = 1 / np.maximum(spread, max(float(spread.max()) / 100, 1e-6)) ** 2
-    x = np.array([step.load for step in steps])
-    return Fitted(criterion, x, raw, monotone.isotonic(raw, weights), monotone.isotonic(draws, weights))
-
-
-def _drawn(criterion: Criterion, step: Step, rng: np.random.Generator) -> tuple[float, Sample]:
-    """The statistic of all repeats together, and of DRAWS resamples of them."""
-    values = [criterion.values(seen) for seen in step.seen]
-    values = [each for each in values if each.size]
-    if not values:  # nothing succeeded: as bad as can be
-        worst = math.log(1e4) if criterion.logarithmic else 1.0
-        return worst, np.full(DRAWS, worst)
-    pooled = np.concatenate(values)
-    blocks = [block for each in values for block in np.array_split(each, min(BLOCKS, each.size))]
-    weights = _weights([min(BLOCKS, each.size) for each in values], rng)
-    return _statistic(criterion, pooled), _resampled(criterion, pooled, blocks, weights)
-
-
-def _weights(sizes: Sequence[int], rng: np.random.Generator) -> Sample:
-    """How often each block counts in each draw: repeats are drawn, then blocks within each of them."""
-    runs = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), DRAWS)
-    parts = [rng.multinomial(n * runs[:, at], np.full(n, 1 / n)) for at, n in enumerate(sizes)]
-    return np.concatenate(parts, axis=1).astype(np.float64)
-
-
-def _statistic(criterion: Criterion, values: Sample) -> float:
-    """The quantile (nearest rank) or mean; of latencies the logarithm."""
-    found = float(values.mean())
-    if criterion.quantile is not None:
-        place = rank(values.size, criterion.quantile) - 1
-        found = float(np.partition(values, place)[place])
-    return math.log(max(found, _LEAST)) if criterion.logarithmic else found
-
-
-def _resampled(criterion: Criterion, pooled: Sample, blocks: Sequence[Sample], weights: Sample) -> Sample:
-    """The statistic of each draw; a quantile to the nearest of GRID values on both sides of it."""
-    sizes = np.array([block.size for block in blocks], np.float64)
-    if criterion.quantile is None:
-        mean: Sample = weights @ np.array([block.sum() for block in blocks]) / (weights @ sizes)
-        return np.log(np.maximum(mean, _LEAST)) if criterion.logarithmic else mean
-    grid = np.unique(np.sort(pooled)[_ranks(pooled.size, criterion.quantile)])
-    below = np.array([np.searchsorted(np.sort(block), grid, side="right") for block in blocks], np.float64)
-    reached = weights @ below >= criterion.quantile * (weights @ sizes)[:, None] - 1e-6
-    place = np.where(reached.any(axis=1), reached.argmax(axis=1), grid.size - 1)
-    found: Sample = np.log(np.maximum(grid[place], _LEAST))
-    return found
-
-
-def _ranks(n: int, quantile: float) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """At most GRID places in a sorted sample, from well below a quantile to the largest value."""
-    first = int(n * max(0.0, 1 - 6 * (1 - quantile)))
-    return np.unique(np.linspace(first, n - 1, min(GRID, n)).round().astype(np.int64))
 
 
 def _highest(fits: Sequence[Fitted], stretch: float = 1.0) -> tuple[float, Sample]:

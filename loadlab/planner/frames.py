@@ -10,7 +10,7 @@ import pandas as pd
 from loadlab.planner import monotone
 from loadlab.planner.answer import Part, Plan
 from loadlab.planner.breakeven import BreakEven
-from loadlab.planner.capacity import Fitted
+from loadlab.planner.fitted import Fitted
 
 _SPAN, _POINTS = 2.0, 161
 _FINE = 120

@@ -14,6 +14,7 @@ from loadlab.planner import Part, Plan, frames
 from loadlab.planner.answer import what_to_measure
 from loadlab.reports import plan as words
 from loadlab.reports.level_parts import footnote
+from loadlab.reports.plan_document import document
 from loadlab.reports.report import Report
 
 DRAWN = ("static", "scheduled", "reactive")
@@ -23,7 +24,7 @@ Parts = Iterator[DocumentPart]
 def capacity_report(plan: Plan) -> Report:
     """The report of a plan; `values` are those of `loadlab plan --json`."""
     names = ", ".join(dict.fromkeys(part.measured.spec.endpoint.model for part in plan.parts))
-    values = {"plan": words.document(plan)}
+    values = {"plan": document(plan)}
     return Report(f"Capacity plan: {names}", list(_parts(plan)), _footnote(plan), values)
 
 

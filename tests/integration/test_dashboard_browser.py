@@ -138,6 +138,8 @@ PAGES = [
     ("/live", "Live"),
     ("/tradeoff", "Throughput vs latency"),
     (f"/tradeoff?runs={GOOD},{FLAWED},{FAILED}&x=interactivity_tok_s", "Throughput vs latency"),
+    (f"/capacity?runs={GOOD}&peak=40&unit=req/s&api=openai/gpt-5-mini", "Capacity planner"),
+    (f"/capacity?runs={FAILED}", "Capacity planner"),
     (f"/run/{GOOD}", f"Run {GOOD}"),
     (f"/run/{FLAWED}?tab=time", f"Run {FLAWED}"),
     (f"/run/{FLAWED}?tab=errors", f"Run {FLAWED}"),
@@ -170,7 +172,7 @@ def test_page_is_quiet_and_fits(
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/tradeoff"])
+@pytest.mark.parametrize("path", ["/", "/tradeoff", "/capacity"])
 def test_empty_store_says_what_fills_it(visit: Visitor, empty: str, path: str, theme: str) -> None:
     seen = visit(empty, theme)
     seen.page.goto(empty + path)
@@ -383,3 +385,20 @@ def test_unknown_address_has_a_page(visit: Visitor, full: str) -> None:
     seen.page.get_by_role("heading", name="No such page").wait_for()
     seen.page.get_by_role("link", name="All runs").click()
     seen.settled("Overview")
+
+
+def test_a_what_if_is_answered_and_lies_in_the_url(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go(f"/capacity?runs={GOOD}&peak=40&unit=req/s", "Capacity planner")
+    before = seen.page.locator(".answer").inner_text()
+    seen.page.get_by_label("Spare replicas").fill("5")
+    seen.until("location.search.includes('spare=5')")
+    seen.until(f"document.querySelector('.answer').innerText !== {json.dumps(before)}")
+    after = seen.page.locator(".answer").inner_text()
+    assert int(after.split()[0]) == int(before.split()[0]) + 4
+    seen.page.reload()
+    seen.settled("Capacity planner")
+    assert seen.page.locator(".answer").inner_text() == after
+    seen.page.locator("#capacity-slo").fill("ttft_ms.p95=10")
+    seen.page.get_by_text("does not hold the SLO at the lightest").wait_for()
+    assert seen.complaints == []

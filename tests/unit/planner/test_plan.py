@@ -18,6 +18,7 @@ from loadlab.planner.holdout import holdout
 from loadlab.planner.measured import Measured
 from loadlab.planner.sizing import hardware, replicas_for
 from loadlab.reports import plan as report
+from loadlab.reports.plan_document import document as document_of
 
 SLO = "ttft_ms.p95=5000"  # held throughout: the capacity is the last load, 8
 API = {"prices": {"api": {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0, "as_of": "2026-11-01"}}}
@@ -85,7 +86,7 @@ def test_without_a_price_it_is_unpriced_and_never_free() -> None:
     found = made(sweeps.knee(price=None))
     assert found.usd_per_month is None
     assert "unpriced" in report.render(found)
-    assert report.document(found)["usd_per_month"] is None
+    assert document_of(found)["usd_per_month"] is None
 
 
 def test_users_on_an_open_sweep_go_by_littles_law() -> None:
@@ -179,7 +180,7 @@ def test_levers_move_both_ways() -> None:
 
 def test_the_three_faces_say_the_same() -> None:
     found = made(demand=of_day([4.0] * 12 + [30.0] * 12), api_price="api")
-    text, page, document = report.render(found), report.markdown(found), report.document(found)
+    text, page, document = report.render(found), report.markdown(found), document_of(found)
     assert json.loads(json.dumps(document, allow_nan=False))["replicas"] == found.replicas
     for face in (text, page):
         assert f"{found.replicas} replicas" in face
