@@ -46,7 +46,7 @@ TABLES = (
     schema.run, schema.level, schema.request, schema.arrivals, schema.reading, schema.statistic,
 )  # fmt: skip
 DAY_S = 86_400
-LIVE = "20261130-000000-live"
+LIVE = f"live-{time.time_ns()}"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 USABLE = """() => document.querySelector('h1')
   && [...document.querySelectorAll('.dash-graph')].every((graph) => graph.querySelector('.main-svg'))"""
