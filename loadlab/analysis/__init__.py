@@ -5,8 +5,10 @@ In scope: arithmetic on rows that were measured. Out of scope: SQL, sockets, dra
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from loadlab.analysis.batch import batch_of
 from loadlab.analysis.curve import at_slo, curve, dominated
 from loadlab.analysis.ledger import at_pricing, priced_at
 from loadlab.analysis.nouns import LevelSummary, Stored, Summary, label
@@ -39,7 +41,7 @@ def summary_of(store: Any, ref: str, level: int | None = None) -> Summary:
     stored = store.run(ref)
     of, levels = stored.id, store.levels(stored.id)
     stored, requests = at_pricing(stored, store.requests(of, level), store.pricings(of)[-1])
-    return summarise(
+    summary = summarise(
         stored,
         levels if level is None else levels[levels["level"] == level],
         requests,
@@ -47,3 +49,5 @@ def summary_of(store: Any, ref: str, level: int | None = None) -> Summary:
         store.readings(of),
         store.calibration(stored.environment),
     )
+    batch = store.batches.of(of)
+    return replace(summary, batch=batch_of(stored, batch, requests)) if batch else summary

@@ -118,12 +118,14 @@ class Summary:
 
     `run`: id, verdict, reasons (they name the level where there are several), state, started_at_ns,
     finished_at_ns. `spec`: what was asked. `notes`: what to keep in mind; they are no verdict.
+    `batch`: of a run handed in as one, the keys of `loadlab.analysis.batch`.
     """
 
     run: Mapping[str, Any]
     spec: Run
     levels: tuple[LevelSummary, ...]
     notes: tuple[str, ...]
+    batch: Mapping[str, Any] | None = None
 
 
 def label(offered: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import typer
 from loadlab import __version__
 from loadlab.cli import (
     alerts,
+    batch,
     calibrate,
     chat,
     compare,
@@ -64,6 +65,7 @@ def root(
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("search")(search.search)
+app.command("batch")(batch.batch)
 app.command("worker")(worker.worker)
 app.add_typer(targets.app, name="targets")
 app.command("chat")(chat.chat)

@@ -64,7 +64,8 @@ class Terms:
 
     `duty_cycle`: the share of paid hours in which the hardware works as in the test. `input_weight`: what a
     prompt token counts beside an output token in weighted costs. `pue`: power of the whole site over that of
-    its devices. `slo`: limits that each request must keep, by metric and in its unit.
+    its devices. `batch_discount`: the share off the usual price where requests are handed in as a batch.
+    `slo`: limits that each request must keep, by metric and in its unit.
     """
 
     duty_cycle: float = 1.0
@@ -72,4 +73,5 @@ class Terms:
     usd_per_kwh: float | None = None
     pue: float = 1.0
     g_co2e_per_kwh: float | None = None
+    batch_discount: float | None = None
     slo: Mapping[str, float] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from loadlab.core.reads import Reads
 
 Verdict = Literal["VALID", "SUSPECT", "INVALID"]
 RunState = Literal["running", "finished", "interrupted"]
-Arrivals = Literal["closed", "shape", "poisson", "constant", "gamma", "trace"]
+Arrivals = Literal["closed", "shape", "poisson", "constant", "gamma", "trace", "batch"]
 CountSource = Literal["usage", "chunks"]
 
 
@@ -213,10 +213,10 @@ class Level:
     first `warmup_s` seconds are recorded and kept out of every metric.
 
     Closed loop: users start over `spread_s` and wait `think_s` between requests; with arrivals "shape" their
-    number is the scenario's own. Open loop: `cv` is the coefficient of variation of gamma gaps, `profile` a
-    rate that changes ("0s:2,30s:20"), `trace` a file of arrival times played at `speed`; `max_in_flight` caps
-    the requests under way, and later arrivals wait their turn. `repeat` counts, from 0, how often this load
-    was measured before in the run; None where it is measured once.
+    number is the scenario's own; with "batch" all are handed in together. Open loop: `cv` is the coefficient
+    of variation of gamma gaps, `profile` a rate that changes ("0s:2,30s:20"), `trace` a file of arrival times
+    played at `speed`; `max_in_flight` caps the requests under way, and later arrivals wait their turn.
+    `repeat` counts, from 0, how often this load was measured before in the run; None where it is measured once.
     """
 
     index: int

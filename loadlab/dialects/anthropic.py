@@ -16,8 +16,8 @@ from loadlab.dialects.answer import Answer, Cutter, Whole
 from loadlab.dialects.calls import instructions, post, turns
 from loadlab.dialects.sse import SseDecoder
 
-_VERSION = "2023-06-01"
-_VERTEX_VERSION = "vertex-2023-10-16"
+VERSION = "2023-06-01"
+_VERTEXVERSION = "vertex-2023-10-16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class Anthropic:
         body = messages_body(request)
         if self.vertex:
             verb = "streamRawPredict" if request.stream else "rawPredict"
-            body |= {"anthropic_version": _VERTEX_VERSION, "stream": request.stream}
+            body |= {"anthropic_version": _VERTEXVERSION, "stream": request.stream}
             return post(endpoint, f"/models/{{model}}:{verb}", body, stream=request.stream)
         body |= {"model": endpoint.model, "stream": request.stream}
-        headers = {"anthropic-version": _VERSION}
+        headers = {"anthropic-version": VERSION}
         return post(endpoint, "/messages", body, prefix="/v1", stream=request.stream, headers=headers)
 
     def decoder(self, content_type: str) -> Decoder:

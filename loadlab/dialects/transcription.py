@@ -6,7 +6,6 @@ of chat. Read 2026-11.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 from loadlab.core.nouns import Endpoint, Request
@@ -14,6 +13,7 @@ from loadlab.dialects import Call, Decoder, Delta, usage
 from loadlab.dialects.answer import Answer, Whole
 from loadlab.dialects.audio import clip_of
 from loadlab.dialects.calls import address, fitted
+from loadlab.dialects.forms import form
 from loadlab.dialects.sse import SseDecoder
 from loadlab.dialects.usage import Usage
 
@@ -30,31 +30,18 @@ class Transcription:
             "stream": str(request.stream).lower(),
             "temperature": request.temperature,
         }
-        boundary = sha256(clip).hexdigest()[:32]  # a boundary that the parts do not contain
-        body = b"".join(_field(boundary, *field) for field in fitted(endpoint, fields).items())
+        kind, body = form(fitted(endpoint, fields), "clip.wav", clip, "audio/wav")
         headers = {
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Type": kind,
             "Accept": "text/event-stream" if request.stream else "application/json",
             **endpoint.headers,
         }
         url = address(endpoint, "/audio/transcriptions", "/v1")
-        return Call("POST", url, headers, body + _file(boundary, clip))
+        return Call("POST", url, headers, body)
 
     def decoder(self, content_type: str) -> Decoder:
         """See Dialect."""
         return TranscriptAnswer(SseDecoder() if "event-stream" in content_type else Whole())
-
-
-def _field(boundary: str, name: str, value: object) -> bytes:
-    return f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-
-
-def _file(boundary: str, clip: bytes) -> bytes:
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="clip.wav"\r\n'
-        "Content-Type: audio/wav\r\n\r\n"
-    )
-    return head.encode() + clip + f"\r\n--{boundary}--\r\n".encode()
 
 
 class TranscriptAnswer(Answer):

@@ -50,9 +50,15 @@ class TimeoutTargetError(PreflightError):
 
 
 def ask(
-    endpoint: Endpoint, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    endpoint: Endpoint,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    timeout_s: float = TIMEOUT_S,
+    most_bytes: int = 1 << 20,
 ) -> Answer:
-    """What is answered, over the way and with the trust that the load will have.
+    """What is answered, its first `most_bytes`, over the way and with the trust that the load will have.
 
     Raises PreflightError when nothing is, TimeoutTargetError when nothing was in time.
     """
@@ -60,23 +66,23 @@ def ask(
     sent_ns = time.time_ns()
     try:
         with _opener(endpoint, url).open(
-            urllib.request.Request(url, body, dict(headers), method=method), timeout=TIMEOUT_S
+            urllib.request.Request(url, body, dict(headers), method=method), timeout=timeout_s
         ) as response:
-            return _answer(response.status, response, sent_ns)
+            return _answer(response.status, response, sent_ns, most_bytes)
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return _answer(refusal.code, refusal, sent_ns)
+            return _answer(refusal.code, refusal, sent_ns, most_bytes)
     except urllib.error.URLError as error:
         raise _failure(parts, error.reason) from error
     except (http.client.HTTPException, OSError) as error:
         raise _failure(parts, error) from error
 
 
-def _answer(status: int, response: Any, sent_ns: int) -> Answer:
+def _answer(status: int, response: Any, sent_ns: int, most_bytes: int) -> Answer:
     answered_ns = time.time_ns()
     headers = {name.lower(): value for name, value in response.headers.items()}
     kind = headers.get("content-type", "")
-    return Answer(status, kind, response.read(1 << 20), headers, sent_ns, answered_ns)
+    return Answer(status, kind, response.read(most_bytes), headers, sent_ns, answered_ns)
 
 
 def _opener(endpoint: Endpoint, url: str) -> urllib.request.OpenerDirector:
@@ -102,7 +108,7 @@ def _why(place: str, host: str, reason: object) -> str:
         case socket.gaierror():
             return f"host name '{host}' cannot be resolved; check the URL."
         case TimeoutError():
-            return f"{place} did not answer within {TIMEOUT_S:g} s; is the server up?"
+            return f"{place} did not answer in time; is the server up?"
         case http.client.HTTPException():
             return f"{place} does not speak HTTP ({reason!r}); check the URL."
         case OSError():

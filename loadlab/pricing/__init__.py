@@ -3,6 +3,7 @@
 What has no price is unpriced (None), never 0.
 """
 
+from loadlab.pricing.batches import for_batch
 from loadlab.pricing.book import known, resolve
 from loadlab.pricing.costs import energy_usd, hours_usd, kg_co2e, mixed, usd_per_mtok, weighted_tokens
 from loadlab.pricing.meter import Meter, Use
@@ -13,6 +14,7 @@ __all__ = [
     "Use",
     "budget_usd_per_month",
     "energy_usd",
+    "for_batch",
     "hours_usd",
     "kg_co2e",
     "known",

@@ -82,6 +82,10 @@ def check_terms(terms: Terms, where: str = "") -> Terms:
         "input_weight": (0 <= terms.input_weight < 1e6, "0 or more"),
         "usd_per_kwh": (terms.usd_per_kwh is None or 0 <= terms.usd_per_kwh < 1e6, "0 or more"),
         "pue": (1 <= terms.pue < 100, "1 or more: a site draws at least what its devices do"),
+        "batch_discount": (
+            terms.batch_discount is None or 0 <= terms.batch_discount < 1,
+            "a share from 0 to below 1",
+        ),
         "g_co2e_per_kwh": (terms.g_co2e_per_kwh is None or 0 <= terms.g_co2e_per_kwh < 1e6, "0 or more"),
     }
     for name, (sound, words) in limits.items():

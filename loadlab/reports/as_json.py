@@ -19,6 +19,7 @@ def document(summary: Summary) -> dict[str, Any]:
         "run": _run(summary),
         "levels": [_level(level) for level in summary.levels],
         "notes": list(summary.notes),
+        "batch": None if summary.batch is None else dict(summary.batch),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from loadlab.analysis.nouns import LevelSummary, Summary
 from loadlab.core.units import NS_PER_S
-from loadlab.reports import accuracy, cost, hardware, repeats
+from loadlab.reports import accuracy, batch, cost, hardware, repeats
 from loadlab.reports.table import COLUMNS
 
 WIDTH = 100
@@ -26,6 +26,7 @@ def render(summary: Summary) -> str:
         _what(summary),
         _levels(summary.levels),
         [
+            *_batch(summary),
             *_errors(summary.levels),
             *_repeats(summary.levels),
             *_notes(summary.notes),
@@ -110,6 +111,11 @@ def _line(row: Sequence[str], widths: Sequence[int], gap: str) -> str:
     offered, *numbers = row
     aligned = (text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True))
     return gap.join([offered.ljust(widths[0]), *aligned])
+
+
+def _batch(summary: Summary) -> list[str]:
+    lines = enumerate(batch.words(summary.batch))
+    return [line for at, text in lines for line in labelled("" if at else "batch", text)]
 
 
 def _errors(levels: Iterable[LevelSummary]) -> list[str]:

@@ -51,7 +51,11 @@ def error_document(error: ApiError) -> Document:
 
 def parse_messages(body: bytes) -> Ask:
     """Reads a message asked for. Raises ApiError."""
-    document = read_document(body)
+    return message_ask(read_document(body))
+
+
+def message_ask(document: Document) -> Ask:
+    """What the document of a message asks for. Raises ApiError."""
     limit = whole(document, "max_tokens", None, low=1)
     if limit is None:
         raise ApiError(400, "max_tokens is missing; say how many tokens the answer may have.", "max_tokens")

@@ -23,6 +23,7 @@ from loadlab.server.embeddings import Embeddings
 from loadlab.server.exposition import Exposition
 from loadlab.server.files import Files, Folder
 from loadlab.server.guards import MESSAGES, key_guard, refusal, refusals
+from loadlab.server.message_batches import MessageBatches
 from loadlab.server.route import Lane, Router
 
 MAX_FILE_BYTES = 256 << 20
@@ -51,6 +52,7 @@ class Api:
         self._embeddings, self._exposition = parts.embeddings, parts.exposition
         self._files = Files(parts.folder, MAX_FILE_BYTES)
         self._batches = Batches(parts.folder, self._line)
+        self._message_batches = MessageBatches(parts.folder, self._batches)
         self._key, self._max_body_bytes = parts.api_key, parts.max_body_bytes
         self._main = parts.lanes[0].engine
 
@@ -60,7 +62,14 @@ class Api:
         if self._key:
             guards.append(key_guard(self._key))
         app = web.Application(client_max_size=self._max_body_bytes, middlewares=guards)
-        app.add_routes([*self._completion_routes(), *self._file_routes(), *self._own_routes()])
+        app.add_routes(
+            [
+                *self._completion_routes(),
+                *self._file_routes(),
+                *self._message_batch_routes(),
+                *self._own_routes(),
+            ]
+        )
         app.on_response_prepare.append(self._sign)
         return app
 
@@ -102,6 +111,16 @@ class Api:
             web.post("/v1/batches/{id}/cancel", _of_request(lambda request: batches.cancel(_id(request)))),
         ]
 
+    def _message_batch_routes(self) -> list[web.RouteDef]:
+        batches, place = self._message_batches, f"{MESSAGES}/batches"
+        return [
+            web.post(place, _of_body(lambda body: orjson.dumps(batches.create(body)))),
+            web.get(place, _of_request(lambda _: batches.pages())),
+            web.get(f"{place}/{{id}}", _of_request(lambda request: batches.page(_id(request)))),
+            web.post(f"{place}/{{id}}/cancel", _of_request(lambda request: batches.cancel(_id(request)))),
+            web.get(f"{place}/{{id}}/results", self._results),
+        ]
+
     def _own_routes(self) -> list[web.RouteDef]:
         return [
             web.get("/health", self._health),
@@ -139,6 +158,10 @@ class Api:
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         return self._files.content(request)
+
+    async def _results(self, request: web.Request) -> web.Response:
+        body = self._message_batches.results(_id(request))
+        return web.Response(body=body, content_type="application/x-jsonl")
 
     async def _health(self, _: web.Request) -> web.Response:
         engine, trouble = self._main, self._trouble()
@@ -179,11 +202,15 @@ class Api:
         try:
             if endpoint == "/v1/embeddings":
                 return 200, await self._embeddings.answer_document(body)
+            if endpoint == MESSAGES:
+                ask, reply = anthropic.message_ask(body), anthropic.AnthropicReply
+                return 200, await self._completions.batched(ask, reply, now_ns())
             ask = (openai.chat_ask if endpoint == "/v1/chat/completions" else openai.text_ask)(body)
             return 200, await self._completions.batched(ask, openai_reply.reply, now_ns())
         except LoadlabError as error:
             refused = refusal(error)
-            return refused.status, orjson.dumps(openai.error_document(refused))
+            dialect = anthropic if endpoint == MESSAGES else openai
+            return refused.status, orjson.dumps(dialect.error_document(refused))
 
     async def _sign(self, _: web.Request, response: web.StreamResponse) -> None:
         """Every answer says which engine gave it, so that no simulation passes for a model."""

@@ -21,6 +21,7 @@ from loadlab.server.files import Folder
 
 Work = Callable[[str, Document], Awaitable[tuple[int, bytes]]]
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+MESSAGES = "/v1/messages"  # whose batches are begun at an address of their own
 WINDOW_S = 24 * 3600
 MOST_LINES = 50_000  # as OpenAI has it
 _SHOWN_PROBLEMS = 20
@@ -38,8 +39,11 @@ class Batches:
 
     def create(self, body: bytes) -> dict[str, Any]:
         """Begins a batch; its page. Raises ApiError."""
-        document = read_document(body)
-        page = _new_page(self._checked(document), self._window_s)
+        return self.begin(self._checked(read_document(body)))
+
+    def begin(self, asked: Document) -> dict[str, Any]:
+        """Begins a batch of a file that is there; its page."""
+        page = _new_page(asked, self._window_s)
         self._folder.write(page)
         task = asyncio.create_task(_Batch(self._folder, page, self._work).run(self._window_s))
         self._running.add(task)
@@ -53,8 +57,12 @@ class Batches:
         return _cancelling(page) if asked else page
 
     def pages(self) -> dict[str, Any]:
-        """All batches."""
-        return {"object": "list", "data": self._folder.pages("batch"), "has_more": False}
+        """All batches that were begun here."""
+        return {"object": "list", "data": self.of(*ENDPOINTS), "has_more": False}
+
+    def of(self, *endpoints: str) -> list[dict[str, Any]]:
+        """The batches of these endpoints, newest first."""
+        return [page for page in self._folder.pages("batch") if page["endpoint"] in endpoints]
 
     def cancel(self, batch_id: str) -> dict[str, Any]:
         """Asks for its end; what is answered already is kept. Raises ApiError."""

@@ -94,6 +94,9 @@ def _ask(
 
 
 def _refuse_unsupported(document: Document) -> None:
+    for name in ("tools", "functions"):
+        if document.get(name):
+            raise ApiError(400, f"{name} are not supported by this server; leave them out.", name)
     for name, usual in (("n", 1), ("best_of", 1), ("echo", False), ("suffix", "")):
         if (value := document.get(name)) not in (None, usual):
             raise ApiError(400, f"{name}={value!r} is not supported by this server; leave it out.", name)

@@ -155,6 +155,24 @@ statistic = sa.Table(
     sa.Column("n", sa.Integer, nullable=False),
 )
 
+# A run that was handed in as one batch. `times` are the vendor's, epoch seconds; `counts` as it counts.
+batch = sa.Table(
+    "batch",
+    metadata,
+    _run_id(),
+    sa.Column("language", sa.String(40), nullable=False),
+    sa.Column("batch_id", sa.String(200)),
+    sa.Column("word", sa.String(40)),
+    sa.Column("handed_in_ns", Int),
+    sa.Column("over_ns", Int),
+    sa.Column("poll_s", sa.Float, nullable=False),
+    sa.Column("counts", sa.JSON(none_as_null=True)),
+    sa.Column("times", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.Text),
+    sa.Column("max_tokens", sa.JSON, nullable=False),
+    sa.Column("usual_price", sa.JSON(none_as_null=True)),
+)
+
 # What a run cost under another price or other terms; the first price is the run's own and stays there.
 repricing = sa.Table(
     "repricing",

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from loadlab.core.errors import NoDataError
 from loadlab.core.nouns import Level, Price, Reading, Result, Run, RunState, Terms, Verdict
 from loadlab.store import codec, engine, frames, resuming, rows, run_pages, schema
+from loadlab.store.batches import Batches
 from loadlab.store.incidents import Incidents
 from loadlab.store.migration import HEAD
 from loadlab.store.request_log import RequestLog
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
 class Store:
     """An open database. `loadlab.store.open` makes one; `migrated_from` is the revision it had, or None.
 
-    `incidents` and `statistics` are the tables of those names, `request_log` reads requests piece by piece.
+    `batches`, `incidents` and `statistics` are the tables of those names, `request_log` reads requests piece by piece.
     """
 
     def __init__(self, database: sa.Engine, migrated_from: str | None) -> None:
         self._database = database
         self._clocks: dict[str, int] = {}
         self.migrated_from = migrated_from
+        self.batches = Batches(self._transaction)
         self.incidents = Incidents(self._transaction)
         self.statistics = Statistics(self._transaction)
         self.request_log = RequestLog(self._transaction)

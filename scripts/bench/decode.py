@@ -1,4 +1,4 @@
-"""What the recorder pays per event, dialect by dialect: CPU µs of decoding, best of five, this process alone.
+"""What the recorder pays per event, dialect by dialect: CPU µs of decoding, best of fifteen, nothing else.
 
     python scripts/bench/decode.py
 
@@ -16,7 +16,7 @@ from loadlab.core.reads import Reads
 from loadlab.recorder.decode import decode
 from loadlab.testing.vendors import Vendor, vendor
 
-EVENTS, ROUNDS = 500, 5
+EVENTS, ROUNDS = 500, 15
 
 
 def answer(known: Vendor) -> Exchange:

@@ -1,5 +1,4 @@
-"""What renewing a credential does to the gaps between tokens: the same load with a token that lasts and one that
-ends every two seconds.
+"""What renewing a credential does to the gaps between tokens: a token that lasts, or ends every two seconds.
 
     python scripts/bench/renewal.py
 
@@ -52,8 +51,8 @@ def gaps(lasts_s: float) -> tuple[dict[str, float], int]:
             f'[targets.t]\nurl = "{server.url}"\nmodel = "{MODEL}"\ndialect = "gemini"\nauth = "google"\n'
         )
         done = subprocess.run(
-            [sys.executable, "-m", "loadlab", "run", "chat", "--target", "t", "--users", str(USERS), "--duration",
-             DURATION, "--db", "sqlite:///x.db", "--json"],
+            [sys.executable, "-m", "loadlab", "run", "chat", "--target", "t", "--users", str(USERS),
+             "--duration", DURATION, "--db", "sqlite:///x.db", "--json"],
             cwd=folder, capture_output=True, text=True, check=False,
             env={**os.environ, "GOOGLE_APPLICATION_CREDENTIALS": str(account(folder, f"{tokens.url}/token"))},
         )  # fmt: skip

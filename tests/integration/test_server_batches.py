@@ -188,3 +188,54 @@ def test_a_batch_its_server_did_not_finish_is_failed_at_the_next_start(tmp_path:
         server.process.wait(20)
     with serving(*SIM, "--files", str(tmp_path)) as server:
         talk(server, second)
+
+
+def test_message_batches_have_anthropics_shape() -> None:
+    async def check(client: aiohttp.ClientSession) -> None:
+        params = {"max_tokens": 3, "messages": [{"role": "user", "content": "hi"}]}
+        asked = [{"custom_id": f"q{n}", "params": params} for n in range(5)]
+        asked.append({"custom_id": "bad", "params": {"messages": params["messages"]}})
+        place = "/v1/messages/batches"
+        status, page = await post(client, place, {"requests": asked})
+        assert (status, page["type"], page["id"][:9]) == (200, "message_batch", "msgbatch_")
+        assert page["request_counts"]["processing"] == 6
+        while page["processing_status"] != "ended":
+            await asyncio.sleep(0.02)
+            _, page = await get(client, f"{place}/{page['id']}")
+        assert page["request_counts"] == {
+            "processing": 0, "succeeded": 5, "errored": 1, "canceled": 0, "expired": 0,
+        }  # fmt: skip
+        async with client.get(page["results_url"]) as response:
+            lines = [json.loads(line) for line in (await response.text()).splitlines()]
+        rows = {line["custom_id"]: line["result"] for line in lines}
+        assert rows["q3"]["message"]["usage"]["output_tokens"] == 3
+        assert rows["bad"]["error"]["error"]["type"] == "invalid_request_error"
+        assert [entry["id"] for entry in (await get(client, place))[1]["data"]] == [page["id"]]
+        assert (await get(client, "/v1/batches"))[1]["data"] == []
+        for wrong in ({}, {"requests": []}, {"requests": [{"custom_id": "ä", "params": params}]},
+                      {"requests": [asked[0], asked[0]]}):  # fmt: skip
+            status, refusal = await post(client, place, wrong)
+            assert (status, refusal["error"]["type"]) == (400, "invalid_request_error")
+
+    with serving(*SIM) as server:
+        talk(server, check)
+
+
+def test_a_cancelled_message_batch_tells_of_every_request() -> None:
+    async def check(client: aiohttp.ClientSession) -> None:
+        params = {"max_tokens": 400, "messages": [{"role": "user", "content": "hi"}], "ignore_eos": True}
+        asked = [{"custom_id": f"q{n}", "params": params} for n in range(200)]
+        _, page = await post(client, "/v1/messages/batches", {"requests": asked})
+        status, _ = await get(client, f"/v1/messages/batches/{page['id']}/results")
+        assert status == 400
+        await post(client, f"/v1/messages/batches/{page['id']}/cancel", b"")
+        while page["processing_status"] != "ended":
+            await asyncio.sleep(0.02)
+            _, page = await get(client, f"/v1/messages/batches/{page['id']}")
+        async with client.get(page["results_url"]) as response:
+            kinds = [json.loads(line)["result"]["type"] for line in (await response.text()).splitlines()]
+        assert len(kinds) == 200
+        assert kinds.count("canceled") == page["request_counts"]["canceled"] > 0
+
+    with serving(*SIM) as server:
+        talk(server, check)

@@ -205,6 +205,7 @@ REFUSALS = [
     (CHAT, {**HELLO, "top_p": 1.5}, 400, "top_p"),
     (CHAT, {**HELLO, "stop": [""]}, 400, "stop"),
     (CHAT, {**HELLO, "n": 2}, 400, "n"),
+    (CHAT, {**HELLO, "tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
     (CHAT, {**HELLO, "stream": "yes"}, 400, "stream"),
     (CHAT, {**HELLO, "stream_options": 1}, 400, "stream_options"),
     (TEXT, {"prompt": ""}, 400, "prompt"),

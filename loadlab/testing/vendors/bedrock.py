@@ -42,7 +42,10 @@ CONVERSE = Vendor(
     },
     content_type=CONTENT_TYPE,
     opening=(_event("messageStart", role="assistant"),),
-    noise=(_event("contentBlockStart", contentBlockIndex=0, start={}), _delta(text="")),
+    noise=(
+        _event("contentBlockStart", contentBlockIndex=0, start={"toolUse": {"toolUseId": "t", "name": "f"}}),
+        _delta(text=""),
+    ),
     answers=lambda texts: [_delta(text=text) for text in texts],
     reasoning=lambda text: _delta(reasoningContent={"text": text}),
     tool=lambda text: _delta(toolUse={"input": text}),

@@ -29,7 +29,7 @@ CHAT = Vendor(
         "options": {"num_predict": 7, "temperature": 0.0, "seed": 3},
     },
     content_type="application/x-ndjson",
-    noise=(_line(content=""), b"\n"),
+    noise=(_line(content=""),),
     answers=lambda texts: [_line(content=text) for text in texts],
     reasoning=lambda text: _line(content="", thinking=text),
     tool=lambda text: _line(content="", tool_calls=[{"function": {"name": "f", "arguments": text}}]),

@@ -39,18 +39,22 @@ SETTINGS = {
 }
 
 
+_ABOUT = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": MODEL}
+
+
 def _delta(finish: str | None = None, **delta: Any) -> bytes:
-    return event(
-        object="chat.completion.chunk", choices=[{"index": 0, "delta": delta, "finish_reason": finish}]
-    )
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return event(**_ABOUT, object="chat.completion.chunk", choices=[choice])
 
 
 def _text(text: str, finish: str | None = None) -> bytes:
-    return event(object="text_completion", choices=[{"index": 0, "text": text, "finish_reason": finish}])
+    choice = {"index": 0, "text": text, "finish_reason": finish}
+    return event(**_ABOUT, object="text_completion", choices=[choice])
 
 
 def _usage(counted: bool) -> list[bytes]:
-    return [event(choices=[], usage=COUNTS)] if counted else []
+    about = {**_ABOUT, "object": "chat.completion.chunk"}
+    return [event(**about, choices=[], usage=COUNTS)] if counted else []
 
 
 def said(texts: Sequence[str]) -> list[bytes]:
@@ -68,7 +72,12 @@ CHAT = Vendor(
     body={**SETTINGS, "messages": TURNS},
     exact={"ignore_eos": True, "min_tokens": 7},
     opening=(_delta(role="assistant", content=""),),
-    noise=(COMMENT, event(choices=[], prompt_filter_results=[]), _delta(content=""), _delta()),
+    noise=(
+        COMMENT,
+        event(**_ABOUT, object="", choices=[], prompt_filter_results=[]),
+        _delta(content=""),
+        _delta(),
+    ),
     answers=said,
     reasoning=lambda text: _delta(content=None, reasoning_content=text),
     tool=lambda text: _delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": text}}]),
@@ -86,7 +95,7 @@ COMPLETIONS = Vendor(
     path="/v1/completions",
     body={**SETTINGS, "prompt": TEXT},
     exact={"ignore_eos": True, "min_tokens": 7},
-    noise=(COMMENT, _text(""), event(choices=[])),
+    noise=(COMMENT, _text(""), event(**_ABOUT, object="", choices=[])),
     answers=lambda texts: [_text(text) for text in texts],
     ending=lambda counted: [_text("", "length"), *_usage(counted), DONE],
     finish="length",

@@ -24,11 +24,14 @@ def test_every_dialect_has_a_row(name: str, page: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_profile_has_a_row_that_is_true(name: str, page: str) -> None:
-    row = re.search(rf"^\| `{name}` \| `([\w-]+)` \|[^|]*\| (?:`(\w+)`|–) \|", page, re.M)
+    row = re.search(
+        rf"^\| `{name}` \| `([\w-]+)` \|[^|]*\| (?:`([\w:]+)`(?:, or `[\w:]+`)?|–) \|", page, re.M
+    )
     assert row
     profile = SHIPPED[name]
     assert row[1] == profile.get("dialect", profiles.DEFAULT_DIALECT)
-    assert row[2] == profile.get("api_key_env")
+    given_out = None if "{key}" in profile.get("auth", "{key}") else profile["auth"]
+    assert row[2] == profile.get("api_key_env", given_out)
 
 
 def test_every_key_of_a_profile_is_explained(page: str) -> None:

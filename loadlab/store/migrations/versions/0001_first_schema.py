@@ -146,6 +146,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "level", "measure", name=op.f("pk_statistic")),
     )
     op.create_table(
+        "batch",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("language", sa.String(length=40), nullable=False),
+        sa.Column("batch_id", sa.String(length=200), nullable=True),
+        sa.Column("word", sa.String(length=40), nullable=True),
+        sa.Column("handed_in_ns", Int, nullable=True),
+        sa.Column("over_ns", Int, nullable=True),
+        sa.Column("poll_s", sa.Float(), nullable=False),
+        sa.Column("counts", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("times", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("max_tokens", sa.JSON(), nullable=False),
+        sa.Column("usual_price", sa.JSON(none_as_null=True), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_batch_run_id_run"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_batch")),
+    )
+    op.create_table(
         "repricing",
         sa.Column("id", Int, nullable=False),
         sa.Column("run_id", sa.String(length=40), nullable=False),
