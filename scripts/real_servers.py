@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -130,7 +131,16 @@ def running(peer: Peer, folder: Path, threads: str) -> Iterator[str]:
             _await(url, process, log)
             yield url
         finally:
-            process.terminate()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends it and what it started; an engine that hangs is not waited for."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -216,7 +216,8 @@ class Level:
     number is the scenario's own; with "batch" all are handed in together. Open loop: `cv` is the coefficient
     of variation of gamma gaps, `profile` a rate that changes ("0s:2,30s:20"), `trace` a file of arrival times
     played at `speed`; `max_in_flight` caps the requests under way, and later arrivals wait their turn.
-    `repeat` counts, from 0, how often this load was measured before in the run; None where it is measured once.
+    `repeat` counts, from 0, how often this load was measured before in the run; None where it is measured
+    once.
     """
 
     index: int

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Store:
     """An open database. `loadlab.store.open` makes one; `migrated_from` is the revision it had, or None.
 
-    `batches`, `incidents` and `statistics` are the tables of those names, `request_log` reads requests piece by piece.
+    `batches`, `incidents` and `statistics` are the tables of those names, `request_log` reads requests piece
+    by piece.
     """
 
     def __init__(self, database: sa.Engine, migrated_from: str | None) -> None:
