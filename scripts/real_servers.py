@@ -63,6 +63,9 @@ def install(peer: Peer, folder: Path) -> None:
     )
     if peer.name == "vllm":
         _name_vllm(venv)
+        # Built for CUDA, they do not load beside torch for the CPU, and transformers trips over that.
+        unwanted = ["torchvision", "torchaudio", "torchcodec"]
+        subprocess.run([str(venv / "bin" / "pip"), "uninstall", "-q", "-y", *unwanted], check=True)
 
 
 def _name_vllm(venv: Path) -> None:
