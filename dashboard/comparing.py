@@ -14,10 +14,12 @@ from loadlab.analysis.measures import Observed
 from loadlab.analysis.samples import column, flag
 from loadlab.core.errors import NoDataError
 from loadlab.figures import MAX_SERIES
+from loadlab.store import Sought
 
 from .source import Source, distinct_names
 
 OFFERED_RUNS = 100
+NEWEST = 25
 FEW_REQUESTS = 20_000  # of earlier runs, read for their scatter while somebody waits
 
 
@@ -76,16 +78,26 @@ def comparisons(source: Source, found: Sides, vary: Sequence[str]) -> dict[str, 
     return {name: compare([base], [other], MEASURES, earlier, vary=vary) for name, other in others}
 
 
+@dataclass(frozen=True, slots=True)
+class _Few:
+    """Some runs of a store, for who asks a store for its runs."""
+
+    found: pd.DataFrame
+
+    def runs(self) -> pd.DataFrame:
+        """Those runs."""
+        return self.found
+
+
 def _earlier(source: Source, base: Observed, but: Sequence[str]) -> Any:
     """The scatter between earlier runs of the kind, where reading them does not take long."""
     spec = base.summary.spec
-    kind = [
-        run for run in source.runs()
-        if run["scenario"] == spec.scenario and run["model"] == spec.endpoint.model and run["n_levels"] == 1
-    ][:25]  # fmt: skip
-    if sum(run["n_requests"] for run in kind) > FEW_REQUESTS:
+    alike = Sought(exact={"scenario": spec.scenario, "model": spec.endpoint.model})
+    found, _ = source.store.runs_page(alike, 0, NEWEST)
+    found = found[found["n_levels"] == 1]
+    if found.empty or found["n_requests"].sum() > FEW_REQUESTS:
         return {}
-    return between_runs(source.store, base, MEASURES, but, of=lambda _, ref: brief(source, ref))
+    return between_runs(_Few(found), base, MEASURES, but, of=lambda _, ref: brief(source, ref))
 
 
 def brief(source: Source, ref: str) -> Observed:

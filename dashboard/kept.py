@@ -23,6 +23,8 @@ MEASURES = {
     "output_tokens_per_s": "output_tokens_per_s",
     "error_rate": "error_rate",
     "usd_per_mtok_output": COST,
+    "gpu_utilisation_percent": "gpu_utilisation_percent",
+    "gpu_power_w": "gpu_power_w",
 }
 
 

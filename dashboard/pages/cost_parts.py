@@ -13,6 +13,7 @@ from loadlab.figures.axes import quantity
 from loadlab.figures.marks import COST
 
 from ..components import Column, chart, empty, table
+from ..kept import curves
 from ..links import run_link
 from ..prices import rate_words
 from ..source import Source, short_id
@@ -112,9 +113,10 @@ def idle(source: Source, rows: pd.DataFrame, theme: Theme) -> list[Any]:
 def _busiest(source: Source, group: pd.DataFrame) -> dict[str, Any] | None:
     """Of the newest runs of a target the level with the most output that cost something, as a row."""
     best: dict[str, Any] | None = None
-    most = 0.0
-    for row in group.head(LOOKED_AT).to_dict("records"):
-        curve = source.curve(row["run"])
+    most, newest = 0.0, group.head(LOOKED_AT)
+    of_run = curves(source, list(newest["run"]))
+    for row in newest.to_dict("records"):
+        curve = of_run[row["run"]]
         known = curve[curve["verdict"] != "INVALID"].dropna(subset=[COST, "output_tokens_per_s"])
         if len(known) and known["output_tokens_per_s"].max() > most:
             level = known.sort_values("output_tokens_per_s").iloc[-1]

@@ -63,13 +63,10 @@ def each_run(store: Any, since_ns: int = 0) -> list[dict[str, Any]]:
 
     With `started_at_ns`, its price in force and `used`, what `store.spent` has of it at that price.
     """
-    runs = store.runs()
-    used, repriced = dict(iter(store.spent(since_ns).groupby("run_id"))), set(store.repriced())
-    nothing = store.spent(2**62)
-    return [
-        _run(store, run, used.get(run["id"], nothing), repriced)
-        for run in runs[runs["started_at_ns"] >= since_ns].to_dict("records")
-    ]
+    spent, repriced = store.spent(since_ns), set(store.repriced())
+    used, nothing = dict(iter(spent.groupby("run_id"))), spent.head(0)
+    runs = store.runs(since_ns=since_ns).to_dict("records")
+    return [_run(store, run, used.get(run["id"], nothing), repriced) for run in runs]
 
 
 def _run(store: Any, run: dict[Any, Any], used: pd.DataFrame, repriced: set[str]) -> dict[str, Any]:

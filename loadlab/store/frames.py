@@ -49,8 +49,10 @@ def _series(cells: Sequence[Any], column: Any) -> Any:
             return pd.Series(list(cells), dtype="str")
 
 
-def runs(connection: sa.Connection, limit: int | None, ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row per run (of these ids), newest first, with its numbers of levels, requests and failures."""
+def runs(
+    connection: sa.Connection, limit: int | None, ids: Sequence[str] | None = None, since_ns: int = 0
+) -> pd.DataFrame:
+    """One row per run (of these ids, begun since then), newest first, with n_levels, n_requests, n_failed."""
     run = schema.run
     of_run = sa.select(sa.func.count()).where(_request.run_id == run.c.id)
     levels = sa.select(sa.func.count()).where(schema.level.c.run_id == run.c.id)
@@ -60,6 +62,8 @@ def runs(connection: sa.Connection, limit: int | None, ids: Sequence[str] | None
         of_run.scalar_subquery().label("n_requests"),
         of_run.where(_request.error_kind.is_not(None)).scalar_subquery().label("n_failed"),
     )
+    if since_ns:
+        query = query.where(run.c.started_at_ns >= since_ns)
     if ids is not None:
         query = query.where(run.c.id.in_(ids))
     return frame(connection, query.order_by(run.c.started_at_ns.desc(), run.c.id.desc()).limit(limit))

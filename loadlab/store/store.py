@@ -240,10 +240,12 @@ class Store:
         with self._transaction() as connection:
             return frames.vendor_requests(connection, study)
 
-    def runs(self, limit: int | None = None) -> pd.DataFrame:
-        """One row per run, newest first: table `run` less its documents; n_levels, n_requests, n_failed."""
+    def runs(self, limit: int | None = None, since_ns: int = 0) -> pd.DataFrame:
+        """One row per run begun since then (UTC), newest first: table `run` less its documents; n_levels,
+        n_requests, n_failed.
+        """
         with self._transaction() as connection:
-            found = frames.runs(connection, limit)
+            found = frames.runs(connection, limit, since_ns=since_ns)
         found["state"] = [state(*pair) for pair in zip(found["state"], found["heartbeat_at_ns"], strict=True)]
         return found
 

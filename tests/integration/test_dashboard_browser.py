@@ -171,6 +171,41 @@ def test_page_is_quiet_and_fits(
     assert seen.complaints == []
 
 
+OTHERS = [
+    (f"/compare?runs={GOOD},{FLAWED}", "Compare", "light"),
+    ("/cost?w=all", "Cost", "dark"),
+    (f"/hardware?run={GOOD}", "Hardware", "dark"),
+    ("/runs", "Runs", "light"),
+    ("/settings", "Settings", "dark"),
+    ("/glossary", "Glossary", "light"),
+]
+
+
+@pytest.mark.parametrize(("path", "heading", "theme"), OTHERS)
+def test_other_page_is_quiet_and_fits(visit: Visitor, full: str, path: str, heading: str, theme: str) -> None:
+    seen = visit(full, theme, width=1024)
+    seen.go(path, heading)
+    assert seen.paper() <= {PAPER[theme]}
+    wide = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide == 0
+    assert seen.complaints == []
+
+
+def test_runs_are_picked_and_compared(visit: Visitor, full: str) -> None:
+    seen = visit(full)
+    seen.go("/runs", "Runs")
+    for run in (GOOD, FLAWED):
+        seen.page.get_by_title(f"Pick {run}", exact=True).click()
+        seen.page.get_by_title(f"Unpick {run}").wait_for()
+    seen.page.get_by_role("link", name="Compare 2 runs").click()
+    seen.settled("Compare")
+    seen.page.wait_for_url(f"**/compare?runs={GOOD},{FLAWED}")
+    seen.page.get_by_role("link", name="8 users").click()
+    seen.page.wait_for_url("**load=8+users**")
+    seen.settled("Compare")
+    assert seen.complaints == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/tradeoff", "/capacity"])
 def test_empty_store_says_what_fills_it(visit: Visitor, empty: str, path: str, theme: str) -> None:
