@@ -9,11 +9,13 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
+from loadlab.core.errors import LoadlabError, UsageError
 from loadlab.core.units import number
 from loadlab.figures import MAX_SERIES, Theme
 from loadlab.store import Sought
 
 from .. import url
+from ..access import may_change, require_operator
 from ..choosing import chips
 from ..components import Column, empty, page, section, table, verdict
 from ..empty import no_runs
@@ -71,6 +73,23 @@ def register(app: Dash, source: Source) -> None:
             return no_update
         return url.write({**query, "q": words.strip(), "page": None})
 
+    @app.callback(  # type: ignore[untyped-decorator]
+        Output("runs-pinned", "children"),
+        Input("runs-pin", "n_clicks"),
+        State("runs-baseline", "value"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def press(clicks: int | None, name: str, shown: str) -> Any:
+        return _said(source, name, url.names(url.read(shown).get("pick"))) if clicks else no_update
+
+
+def _said(source: Source, name: str, refs: Sequence[str]) -> str:
+    try:
+        return pin(source, name, refs)
+    except LoadlabError as error:
+        return f"✕ {error}"
+
 
 def _sought(kept: Mapping[str, str | None]) -> Sought:
     sort = kept.get("sort") or "-started"
@@ -126,7 +145,31 @@ def _picked(kept: Mapping[str, str | None]) -> Any:
     clear = dcc.Link("Unpick all", href=PATH + url.write({**kept, "pick": None}))
     base = html.Span(["The base is ", html.Code(short_id(picked[0])), "."])
     most = html.Span(f"Figures draw {MAX_SERIES} at most.") if len(picked) > MAX_SERIES else None
-    return html.Div([base, compare, curve, clear, most], className="picked")
+    return html.Div([base, compare, curve, clear, most, *_pin()], className="picked")
+
+
+def _pin() -> list[Any]:
+    """For operators: the picked runs become a baseline that gates compare with."""
+    if not may_change():
+        return []
+    return [
+        dmc.TextInput(id="runs-baseline", value="main", w=120, **{"aria-label": "Name of the baseline"}),
+        html.Button("Pin as baseline", id="runs-pin", type="button", className="button"),
+        html.Span(id="runs-pinned", role="status"),
+    ]
+
+
+def pin(source: Source, name: str, refs: Sequence[str]) -> str:
+    """Makes runs the baseline of that name and says so. Raises ReadOnlyError, UsageError or NoDataError."""
+    require_operator()
+    if not (name or "").strip() or not refs:
+        raise UsageError("a baseline needs a name and at least one picked run.")
+    for ref in refs:
+        if source.summary(ref).run["verdict"] == "INVALID":
+            raise UsageError(f"run {ref} is INVALID and no baseline.")
+    ids = [source.run(ref).id for ref in refs]
+    source.store.set_baseline(name.strip(), ids, "pinned in the dashboard")
+    return f"✓ baseline {name.strip()} is {counted(len(ids), 'run')} now"
 
 
 def _table(rows: Sequence[dict[str, Any]], kept: Mapping[str, str | None]) -> list[Any]:

@@ -14,6 +14,8 @@ from test_dashboard_pages import at
 
 import dashboard
 import loadlab.store
+from dashboard.access import ReadOnlyError, acting_as
+from dashboard.pages.runs import pin
 from dashboard.source import Source
 from loadlab.core.nouns import Terms
 from loadlab.store import Store
@@ -237,3 +239,17 @@ def test_hardware_of_a_hosted_api_is_not_applicable(sqlite_url: str) -> None:
     with loadlab.store.open(sqlite_url) as opened:
         made.fill(opened, far)
         assert "Not applicable to a hosted API" in at(Source(opened), "/hardware")
+
+
+def test_only_an_operator_pins_a_baseline(sqlite_url: str) -> None:
+    with loadlab.store.open(sqlite_url) as opened:
+        made.fill(opened, made.sweep(ONE, users=(2,), requests=6))
+        source = Source(opened)
+        with acting_as("reader"):
+            assert "Pin as baseline" not in at(source, "/runs", f"?pick={ONE}")
+            with pytest.raises(ReadOnlyError):
+                pin(source, "main", [ONE])
+        with acting_as("operator"):
+            assert "Pin as baseline" in at(source, "/runs", f"?pick={ONE}")
+            assert pin(source, "main", [ONE[:14]]) == "✓ baseline main is 1 run now"
+        assert opened.baseline("main") == [ONE]
