@@ -21,11 +21,11 @@ RHOS = (0.0, 0.15, 0.3, 0.5, 0.7)
 TABLE: tuple[tuple[float, ...], ...] = (
     (-1.4, -1.7, -1.9, -2.1, -2.6),
     (-2.3, -2.7, -3.2, -3.7, -4.7),
-    (-2.5, -2.9, -3.6, -4.5, -5.6),
-    (-2.8, -3.4, -3.6, -4.8, -6.4),
-    (-2.8, -3.6, -4.3, -6.3, -9.1),
-    (-3.3, -4.0, -4.6, -6.1, -9.3),
-    (-3.4, -3.9, -5.0, -6.3, -9.6),
+    (-2.5, -3.1, -3.6, -4.5, -5.6),
+    (-2.8, -3.4, -3.7, -4.9, -6.4),
+    (-3.1, -3.9, -4.5, -6.4, -9.1),
+    (-3.7, -4.5, -5.2, -6.7, -9.8),
+    (-4.0, -4.6, -5.9, -7.1, -9.9),
 )
 _USUAL_RHO, _USUAL_RUNS = 0.1, 30  # a short series says little of its own memory: this much is assumed
 
@@ -47,11 +47,12 @@ def memory(values: Sample) -> float:
     """How alike neighbouring runs are, 0 … 1, drawn towards what is usual where there are few runs.
 
     From differences of neighbours and of neighbours but one: E(x_i - x_i-2)² / E(x_i - x_i-1)² = 1 + rho of
-    AR(1). The largest of both are left out: those are steps, or odd runs.
+    AR(1). The largest of both are left out: those are steps, or odd runs. Half the error of the estimate is
+    added, because memory that is overlooked makes false steps.
     """
     weight, odd = values.size / (values.size + _USUAL_RUNS), 2 + 2 * (values.size // _USUAL_RUNS)
     near, far = (_mean_square(values[lag:] - values[:-lag], odd) for lag in (1, 2))
-    own = min(1.0, max(0.0, far / near - 1)) if near else 0.0
+    own = min(1.0, max(0.0, far / near - 1) + 0.5 / math.sqrt(values.size)) if near else 0.0
     return weight * own + (1 - weight) * _USUAL_RHO
 
 
