@@ -150,7 +150,7 @@ def _rules_note(of_gate: Mapping[str, str]) -> str:
     words = "“never fired”: five gates or more and no failure; ask whether its limit can be reached."
     if not of_gate:
         words += (
-            " The flake rate needs the commit of each run: a `commit` in the labels of its target "
-            '(`labels = {commit = "…"}`).'
+            " The flake rate needs the commit of each run: `--commit`, a variable of the CI host, or a "
+            '`commit` in the labels of its target (`labels = {commit = "…"}`).'
         )
     return words

@@ -23,6 +23,8 @@ _COLLECTORS = {
 class Collector(Protocol):
     """One source of readings, read every `period_s` seconds; `notes` are sentences to keep with the run.
 
+    One that knows the server's hardware may have `facts`: {"gpu": its name, "driver": its version}.
+
     `idle_s`: how long it is to be read before the load begins, to know what is used without any.
     """
 

@@ -41,6 +41,7 @@ class Nvml:
 
     def __init__(self, library: Any = None, gpus: str | None = None) -> None:
         self.notes: list[str] = []
+        self.facts: dict[str, str] = {}
         self._nvml = import_module("pynvml") if library is None else library
         self._chosen = chosen(gpus)
         self._devices: list[_Device] = []
@@ -72,7 +73,18 @@ class Nvml:
         if not self._devices:
             which = "no GPU" if self._chosen is None else f"no GPU of --gpus {_listed(self._chosen)}"
             return f"the NVIDIA driver knows {which}, so there are no GPU readings."
+        self._learn_facts()
         return None
+
+    def _learn_facts(self) -> None:
+        """What the GPUs are called, each name once, and the driver's version."""
+        nvml = self._nvml
+        with suppress(nvml.NVMLError):
+            whole = [device.handle for device in self._devices if ".mig" not in device.name]
+            names = dict.fromkeys(str(nvml.nvmlDeviceGetName(handle)) for handle in whole)
+            self.facts["gpu"] = ", ".join(names)
+        with suppress(nvml.NVMLError):
+            self.facts["driver"] = str(nvml.nvmlSystemGetDriverVersion())
 
     def _found(self, count: int) -> Iterator[_Device]:
         for index in range(count):

@@ -196,6 +196,9 @@ async def record(
     flusher = asyncio.create_task(recorder.flush_forever())
     found, recorder.notes = for_run(run, gpus)
     working = await recorder.open(found)
+    facts = [fact for collector in working for fact in getattr(collector, "facts", {}).items()]
+    if facts:
+        await recorder.sql(database.describe_server, run.id, dict(facts))
     rounds = [
         asyncio.create_task(work)
         for work in (

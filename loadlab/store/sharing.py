@@ -5,7 +5,7 @@ The run itself, its levels and its end belong to the host that controls it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,6 +42,9 @@ class SharedStore(Store):
 
     def finish_level(self, run_id: str, index: int, finished_ns: int, ended: str | None = None) -> None:
         """Left to the controlling host."""
+
+    def describe_server(self, run_id: str, facts: Mapping[str, str]) -> None:
+        """Left to the controlling host: its GPUs are looked at, not those of a load host."""
 
     def heartbeat(self, run_id: str) -> None:
         """Left to the controlling host."""

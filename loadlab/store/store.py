@@ -94,6 +94,11 @@ class Store:
                 if batch:
                     connection.execute(table.insert(), batch)
 
+    def describe_server(self, run_id: str, facts: Mapping[str, str]) -> None:
+        """Stores what was learnt of the server's hardware ("gpu", "driver") in the run's environment."""
+        environment = {**self.run(run_id).environment, "server": dict(facts)}
+        self._update_run(run_id, environment=environment)
+
     def heartbeat(self, run_id: str) -> None:
         """Stores that the recorder lives; a run without one for 10 s reads as interrupted."""
         self._update_run(run_id, heartbeat_at_ns=time.time_ns())

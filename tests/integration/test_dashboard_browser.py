@@ -137,6 +137,7 @@ PAGES = [
     ("/", "Overview"),
     ("/live", "Live"),
     ("/tradeoff", "Throughput vs latency"),
+    ("/regressions", "Regressions"),
     (f"/tradeoff?runs={GOOD},{FLAWED},{FAILED}&x=interactivity_tok_s", "Throughput vs latency"),
     (f"/capacity?runs={GOOD}&peak=40&unit=req/s&api=openai/gpt-5-mini", "Capacity planner"),
     (f"/capacity?runs={FAILED}", "Capacity planner"),

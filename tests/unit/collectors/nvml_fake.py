@@ -36,6 +36,12 @@ class FakeNvml:
     def nvmlShutdown(self) -> None:  # noqa: N802
         self.shut = True
 
+    def nvmlDeviceGetName(self, gpu: int) -> str:  # noqa: N802
+        return "NVIDIA H100 80GB HBM3"
+
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "570.124.06"
+
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         return self.gpus
 

@@ -190,3 +190,18 @@ def test_a_real_gpu() -> None:
     values = {metric: value for (device, metric), value in by_metric(readings).items() if device == "gpu0"}
     assert 0 < values["memory_used_bytes"] < values["memory_total_bytes"]
     assert 1 < values["power_w"] < 2000
+
+
+def test_the_gpus_and_their_driver_have_names() -> None:
+    nvml, _ = read(FakeNvml(mig=(1,)))
+    assert nvml.facts == {"gpu": "NVIDIA H100 80GB HBM3", "driver": "570.124.06"}
+
+
+def test_a_driver_that_tells_no_names_is_still_read() -> None:
+    class Nameless(FakeNvml):
+        def nvmlDeviceGetName(self, gpu: int) -> str:  # noqa: N802
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    nvml, rounds = read(Nameless())
+    assert nvml.facts == {"driver": "570.124.06"}
+    assert rounds[0]

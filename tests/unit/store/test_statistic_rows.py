@@ -60,3 +60,13 @@ def test_a_run_under_way_is_not_missing(opened: Store, make_run: MakeRun) -> Non
     opened.begin_run(run)
     opened.begin_level(run.id, run.levels[0], run.clock_ns + 10)
     assert opened.statistics.missing() == []
+
+
+def test_what_is_learnt_of_the_server_stays_beside_the_client(opened: Store, make_run: MakeRun) -> None:
+    run = begun(opened, make_run())
+    opened.describe_server(run, {"gpu": "NVIDIA H100", "driver": "570"})
+    assert opened.run(run).environment == {
+        "python": "3.11",
+        "cpus": 2,
+        "server": {"gpu": "NVIDIA H100", "driver": "570"},
+    }
