@@ -11,7 +11,7 @@ import pytest
 from tests.integration.conftest import Sim, document, loadlab, sim_server
 
 LOAD = ("--target", "lab", "--users", "4", "--requests", "60", "--max-tokens", "6")
-BEFORE = 10
+BEFORE = 9
 
 
 def port() -> str:
