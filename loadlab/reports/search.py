@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadlab.analysis.nouns import Summary
-from loadlab.core.units import number
 from loadlab.reports import as_json as document_of
 from loadlab.reports import text
 from loadlab.sweeps.crossing import CONFIDENCE
@@ -45,8 +44,8 @@ def words(answer: Answer, by: str) -> str:
         bound = f"at least {_load(answer.low, by)}: " if answer.outcome == "AT LEAST" else ""
         return f"{bound}{answer.why}"
     sentence = (
-        f"{_load(answer.load, by)} is the most that holds, {CONFIDENCE:.0%} interval {number(answer.low)} … "
-        f"{number(answer.high)}; measured: {_load(answer.holds, by)} holds, {number(answer.breaks)} does not "
+        f"{_load(answer.load, by)} is the most that holds, {CONFIDENCE:.0%} interval {_few(answer.low)} … "
+        f"{_few(answer.high)}; measured: {_load(answer.holds, by)} holds, {_few(answer.breaks)} does not "
         f"({answer.rule})"
     )
     return f"{sentence}; {answer.why}" if answer.why else sentence
@@ -54,19 +53,24 @@ def words(answer: Answer, by: str) -> str:
 
 def _load(load: float | None, by: str) -> str:
     unit = "req/s" if by == "rate" else "user" if load == 1 else "users"
-    return f"{number(load)} {unit}"
+    return f"{_few(load)} {unit}"
+
+
+def _few(load: float | None) -> str:
+    """A load in three digits; users are whole."""
+    return "–" if load is None else f"{load:.3g}" if load < 1000 else f"{load:,.0f}"
 
 
 def _cliff(answer: Answer) -> str:
     return (
-        f"between {number(answer.holds)} and {number(answer.breaks)} the value more than doubles: stay well "
+        f"between {_few(answer.holds)} and {_few(answer.breaks)} the value more than doubles: stay well "
         "below, a little more load is much worse"
     )
 
 
 def _tried(probes: Sequence[Probe], by: str) -> str:
     """Every load in the order tried, with how far it was from the limit."""
-    return "; ".join(f"{number(probe.load)} {_told(probe)}" for probe in probes) or f"no {by} at all"
+    return "; ".join(f"{_few(probe.load)} {_told(probe)}" for probe in probes) or f"no {by} at all"
 
 
 def _told(probe: Probe) -> str:

@@ -40,17 +40,16 @@ def test_a_sweep_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> No
             "sweep", "chat", "--url", sim.url, "--users", "1,2,3", "--requests", "40", "--max-tokens", "20",
             "--seed", "7", "--db", "sqlite:///x.db",
         ]  # fmt: skip
-        run = subprocess.Popen([*LOADLAB, *given], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-        assert run.stderr
-        for line in run.stderr:
-            if line.startswith("level 2/3"):
-                break
-        deadline = time.monotonic() + 30
-        while not (_rows(tmp_path).level == 1).any():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        run.kill()
-        run.wait()
+        with subprocess.Popen([*LOADLAB, *given], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
+            assert run.stderr
+            for line in run.stderr:
+                if line.startswith("level 2/3"):
+                    break
+            deadline = time.monotonic() + 30
+            while not (_rows(tmp_path).level == 1).any():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            run.kill()
         ended = _interrupted(tmp_path)
         done = [level.index for level in ended.levels if level.finished]
         assert done == [0]
