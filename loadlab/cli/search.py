@@ -95,7 +95,7 @@ def _course(given: dict[str, Any]) -> dict[str, Any]:
     flags = {name: given[name] for name in names}
     (level,) = spec.levels(
         **({"users": [1]} if whole else {"rates": [1.0]}),
-        duration_s=parse_duration(given["duration"] or "30s"),
+        duration_s=parse_duration(given["duration"] or "60s"),
         warmup_s=parse_duration(given["warmup"]),
         spread_s=_s(given["spread"]),
         think_s=_s(given["think"]),
