@@ -20,7 +20,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,8 @@ def running(peer: Peer, folder: Path, threads: str) -> Iterator[str]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends it and what it started; an engine that hangs is not waited for."""
-    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(20)
     except subprocess.TimeoutExpired:
