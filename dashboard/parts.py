@@ -7,7 +7,7 @@ from typing import Any
 from dash import html
 
 from loadlab.figures import Theme
-from loadlab.figures.parts import Cell, Chart, Code, Facts, Items, Paragraph, Table, Word
+from loadlab.figures.parts import Cell, Chart, Code, Facts, Items, Paragraph, Strip, Table, Word
 
 from . import components
 
@@ -47,4 +47,6 @@ def _cell(cell: Cell) -> Any:
             return html.Span(text, className=f"verdict {_TONES[tone]}")
         case Code(text):
             return html.Code(text)
+        case Strip(text):
+            return text
     return cell

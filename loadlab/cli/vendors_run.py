@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SCENARIO = "chat"
 _LOOK_S = 5.0
+_STOPPED = "stopped; what was measured is kept, and `loadlab vendors run` goes on from there."
 
 
 def endpoint(vendor: Vendor) -> Endpoint:
@@ -93,6 +94,7 @@ class Progress:
         self._store, self._place, self._yes = database, place, yes
         self._study = study if study.reference else replace(study, reference=best())
         self._endpoints: dict[str, Endpoint] = {}
+        self._stopped = False
 
     def begin(self) -> None:
         """Checks every vendor, says what it will cost, and stores what is measured. Raises LoadlabError."""
@@ -157,7 +159,13 @@ class Progress:
         return min(caps) if caps else None
 
     def work(self, count: int, *, wait: bool) -> None:
-        """So many slots, at once, or each when it is due."""
+        """So many slots, at once, or each when it is due. Raises InterruptedRunError when told to stop."""
+        try:
+            self._work(count, wait=wait)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(_STOPPED) from None
+
+    def _work(self, count: int, *, wait: bool) -> None:
         for _ in range(count):
             slot = self._next_slot()
             if slot is None:
@@ -227,6 +235,8 @@ class Progress:
         )  # fmt: skip
         told = f"slot {block.slot + 1} of {self._study.slots}, {block.workload}, {vendor.name}: {state}"
         say(f"{told} ({why})" if why else told)
+        if self._stopped:
+            raise InterruptedRunError(_STOPPED)
 
     def _run(self, block: Block, vendor: Vendor) -> tuple[str | None, str, str]:
         """The run's id, how it went and why. A vendor that is down has failed its slot; the others go on."""
@@ -247,11 +257,10 @@ class Progress:
         if not outcome.books_closed:
             self._store.finish_run(run.id, "interrupted", outcome.notes)
         self._judge(run.id)
-        if outcome.interrupted and not self._spent_out(vendor):
-            raise InterruptedRunError(
-                f"stopped in slot {block.slot + 1}; what was measured is kept, and "
-                "`loadlab vendors run` goes on from there."
-            )
+        self._stopped = outcome.asked_to_stop
+        if outcome.interrupted and not outcome.over_cap:
+            self._stopped = True
+            return run.id, "stale", "; ".join(outcome.notes)  # it does not count, and what it cost does
         return run.id, "done", "; ".join(outcome.notes)
 
     def _judge(self, run_id: str) -> None:

@@ -40,10 +40,13 @@ class Outcome:
     """How a run ended. `notes` says in words what went otherwise than asked.
 
     When the recorder was lost, `books_closed` is False: the run's end is not in the store yet.
+    `asked_to_stop`: a signal came, if only after the last answer; `over_cap`: the spend guard ended the run.
     """
 
     interrupted: bool = False
     books_closed: bool = False
+    asked_to_stop: bool = False
+    over_cap: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -103,6 +106,7 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
+        self._outcome.asked_to_stop = True
 
     def _start(self) -> None:
         """Starts every process side by side and waits until all are ready."""
@@ -201,7 +205,7 @@ class Supervisor:
             self._guard.allow(self._parts)
         elif not self._outcome.interrupted:
             self._outcome.notes.append(self._guard.words)
-            self._outcome.interrupted = True
+            self._outcome.interrupted = self._outcome.over_cap = True
             self._tell("drain")
 
     def _notice_losses(self) -> None:

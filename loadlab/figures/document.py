@@ -13,10 +13,23 @@ from html import escape
 from typing import Literal
 
 from loadlab.figures import assets
-from loadlab.figures.parts import Cell, Chart, Code, Facts, Heading, Items, Paragraph, Part, Table, Word
+from loadlab.figures.parts import (
+    Cell,
+    Chart,
+    Code,
+    Facts,
+    Heading,
+    Items,
+    Paragraph,
+    Part,
+    Strip,
+    Table,
+    Word,
+)  # fmt: skip
 from loadlab.figures.theme import THEMES
 
 _UNDRAWN = "This chart is drawn by JavaScript, which does not run here."
+_STRIP_PX = 160
 Shown = Literal["auto", "light", "dark"]
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
@@ -77,7 +90,24 @@ def _cell(cell: Cell) -> str:
             return f'<span class="{tone}">{escape(text)}</span>'
         case Code(text):
             return f"<code>{escape(text)}</code>"
+        case Strip():
+            return _strip(cell)
     return escape(cell)
+
+
+def _strip(strip: Strip) -> str:
+    def at(value: float) -> float:
+        share = max(-1.0, min(1.0, (value - strip.middle) / strip.reach))
+        return round(_STRIP_PX / 2 * (1 + 0.95 * share), 1)
+
+    low, value, high = at(strip.low), at(strip.value), at(strip.high)
+    words, middle = escape(strip.text), _STRIP_PX / 2
+    return (
+        f'<svg role="img" aria-label="{words}" width="{_STRIP_PX}" height="18" class="{strip.tone}">'
+        f'<line x1="{middle}" x2="{middle}" y1="0" y2="18" stroke="currentColor" opacity="0.3"/>'
+        f'<line x1="{low}" x2="{high}" y1="9" y2="9" stroke="currentColor" stroke-width="3"/>'
+        f'<circle cx="{value}" cy="9" r="4" fill="currentColor"/></svg>'
+    )
 
 
 def _table(part: Table) -> str:

@@ -31,7 +31,20 @@ class Code:
     text: str
 
 
-Cell = str | Word | Code
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """An interval, drawn small on a line that reaches so far to both sides of its middle; `text` says it."""
+
+    text: str
+    low: float
+    value: float
+    high: float
+    middle: float
+    reach: float
+    tone: Tone = "plain"
+
+
+Cell = str | Word | Code | Strip
 
 
 @dataclass(frozen=True, slots=True)

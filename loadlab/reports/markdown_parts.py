@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from loadlab.figures.parts import Cell, Chart, Code, Facts, Heading, Items, Paragraph, Part, Table, Word
+from loadlab.figures.parts import (
+    Cell,
+    Chart,
+    Code,
+    Facts,
+    Heading,
+    Items,
+    Paragraph,
+    Part,
+    Strip,
+    Table,
+    Word,
+)
 from loadlab.reports.markdown import plain
 
 
@@ -65,6 +77,8 @@ def _cell(cell: Cell) -> str:
             return f"**{plain(text)}**"
         case Code(text):
             return f"`{text.translate(_IN_CODE)}`"
+        case Strip(text):
+            return plain(text)
     return plain(cell)
 
 
