@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -160,10 +161,16 @@ class Progress:
 
     def work(self, count: int, *, wait: bool) -> None:
         """So many slots, at once, or each when it is due. Raises InterruptedRunError when told to stop."""
+        # A shell that starts it in the background has SIGINT ignored: between runs both stop it all the same.
+        stops = (signal.SIGINT, signal.SIGTERM)
+        before = [(number, signal.signal(number, signal.default_int_handler)) for number in stops]
         try:
             self._work(count, wait=wait)
         except KeyboardInterrupt:
             raise InterruptedRunError(_STOPPED) from None
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
 
     def _work(self, count: int, *, wait: bool) -> None:
         for _ in range(count):
