@@ -109,6 +109,7 @@ def command(peer: Peer, folder: Path, threads: str) -> tuple[list[str], dict[str
             str(bin_ / "python"), "-m", "llama_cpp.server", "--model", str(gguf(folder).resolve()),
             "--model_alias", peer.model, "--host", "127.0.0.1", "--port", str(peer.port),
             "--n_threads", threads, "--n_threads_batch", threads, "--n_ctx", "4096",
+            "--interrupt_requests", "false",
         ], {}  # fmt: skip
     return [
         str(bin_ / "vllm"), "serve", str(hugging_face(folder).resolve()), "--served-model-name", peer.model,
