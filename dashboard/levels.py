@@ -9,11 +9,11 @@ import pandas as pd
 from dash import html
 
 from loadlab.core.units import number
+from loadlab.figures.answers import by_load, held
 from loadlab.figures.axes import axis
 from loadlab.figures.marks import COST
 from loadlab.figures.slo import Limit, failures
 
-from .answers import by_load, held
 from .components import Column, verdict
 
 OFFERED = Column("Load", "offered", number=False)

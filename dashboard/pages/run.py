@@ -10,9 +10,9 @@ from dash import Dash, dcc, html
 from loadlab.analysis import LevelSummary, Summary
 from loadlab.core.errors import NoDataError
 from loadlab.figures import Theme
+from loadlab.figures.answers import answer, held
 from loadlab.figures.slo import DEFAULT
 
-from ..answers import answer, held
 from ..choosing import chips
 from ..components import empty, page, section, table, tabs, verdict
 from ..levels import MEASURED, OFFERED, SLO, VERDICT, level_rows

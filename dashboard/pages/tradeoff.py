@@ -10,12 +10,12 @@ import pandas as pd
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from loadlab.figures import LIGHT, MAX_SERIES, THEMES, Theme, cost_curve, tradeoff
+from loadlab.figures.answers import answer, figure_words
 from loadlab.figures.axes import SCALES, X_CHOICES, Y_CHOICES, axis
 from loadlab.figures.marks import COST
 from loadlab.figures.slo import MAX_ERROR_RATE, Limit
 
 from .. import url
-from ..answers import answer, figure_words
 from ..choice import LIMITED, SHOWN, STATS, Choice, split
 from ..components import Column, chart, empty, page, section, table
 from ..empty import no_runs

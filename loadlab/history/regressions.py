@@ -45,6 +45,14 @@ class Regression:
         return found.series.points[cut.at]
 
     @property
+    def last_good_commit(self) -> str | None:
+        """The newest commit before that of the first bad run: a step is sometimes found a run late."""
+        found, cut = self.members[0]
+        earlier = [point.commit for point in found.series.points[cut.at - 1 :: -1]]
+        bad = self.first_bad.commit
+        return next((commit for commit in earlier if commit and commit != bad), earlier[0])
+
+    @property
     def delay_runs(self) -> int:
         """How many runs there are since, the first bad one included."""
         found, cut = self.members[0]
@@ -151,7 +159,7 @@ def evidence(regression: Regression) -> dict[str, Any]:
         "series": [_seen(*member) for member in regression.members],
         "last_good_run": good.run_id,
         "first_bad_run": bad.run_id,
-        "last_good_commit": good.commit,
+        "last_good_commit": regression.last_good_commit,
         "first_bad_commit": bad.commit,
         "first_bad_at_ns": bad.at_ns,
         "causes": regression.causes,

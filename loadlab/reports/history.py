@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
@@ -146,9 +146,16 @@ def _headline(incident: Incident) -> str:
 
 def _range(incident: Incident) -> str:
     seen = incident.evidence
-    good, bad = seen.get("last_good_commit"), seen.get("first_bad_commit")
     words = f"between run {seen['last_good_run']} and run {seen['first_bad_run']}"
-    return words + (f", commits {good[:12]}..{bad[:12]}" if good and bad else "")
+    return words + (f", {found.replace('git log', 'commits')}" if (found := suspects(seen)) else "")
+
+
+def suspects(seen: Mapping[str, Any]) -> str | None:
+    """The commits that an incident's evidence leaves, shortened; None where runs know none."""
+    good, bad = seen.get("last_good_commit"), seen.get("first_bad_commit")
+    if not good or not bad:
+        return None
+    return f"git log {good[:12]}..{bad[:12]}" if good != bad else f"commit {bad} on both sides: not the code"
 
 
 def render_incidents(incidents: Sequence[Incident]) -> str:
@@ -218,8 +225,8 @@ def _facts(incident: Incident) -> Iterator[tuple[str, str]]:
     for name in ("last_good", "first_bad"):
         commit = seen.get(f"{name}_commit")
         yield name.replace("_", " "), f"run {seen[f'{name}_run']}" + (f", commit {commit}" if commit else "")
-    if seen.get("last_good_commit") and seen.get("first_bad_commit"):
-        yield "suspects", f"git log {seen['last_good_commit']}..{seen['first_bad_commit']}"
+    if found := suspects(seen):
+        yield "suspects", found
     for cause in seen.get("causes", ()):
         yield "also changed", cause
 

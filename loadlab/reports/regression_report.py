@@ -14,7 +14,7 @@ from loadlab.figures import history as figures
 from loadlab.figures.axes import quantity
 from loadlab.figures.parts import Cell, Chart, Code, Column, Facts, Heading, Items, Paragraph, Part, Table
 from loadlab.history import FEWEST_RUNS, Found, Kind, Seen, look
-from loadlab.reports.history import incident_document, percent, series_document, when
+from loadlab.reports.history import incident_document, percent, series_document, suspects, when
 from loadlab.reports.report import Report
 
 _NOTE = (
@@ -81,7 +81,6 @@ def _headline(incident: Incident) -> str:
 
 def _incident(incident: Incident) -> Iterator[Part]:
     seen = incident.evidence
-    good, bad = seen.get("last_good_commit"), seen.get("first_bad_commit")
     yield Heading(f"{incident.id}: {incident.state}")
     yield Facts([
         ("Of", seen["title"]),
@@ -89,7 +88,7 @@ def _incident(incident: Incident) -> Iterator[Part]:
         ("Opened", f"{when(incident.opened_at_ns)} UTC, with the step {seen.get('delay_runs')} runs old"),
         ("Last good run", Code(seen["last_good_run"])),
         ("First bad run", Code(seen["first_bad_run"])),
-        ("Suspect commits", Code(f"git log {good}..{bad}") if good and bad else "unknown"),
+        ("Suspect commits", suspects(seen) or "unknown"),
         ("Also changed", "; ".join(seen.get("causes", ()))),
         ("Compare", Code(f"loadlab compare {seen['last_good_run']} {seen['first_bad_run']}")),
     ])  # fmt: skip

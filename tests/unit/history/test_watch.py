@@ -39,6 +39,19 @@ def test_what_moved_together_is_one_incident_with_its_evidence(opened: Store, ni
     assert ttft["p"] < ttft["limit"]
 
 
+def test_a_commit_that_is_on_both_sides_of_the_step_is_not_the_last_good_one(
+    opened: Store, nightly: Nightly
+) -> None:
+    nightly(0, 11)
+    late = {"environment": {"commit": "slow"}}
+    nightly(11, 1, **late)  # the first run of the slow commit happened to be quick
+    nightly(12, 4, 1.2, **late)
+    (incident,) = history.check(opened).opened
+    seen = incident.evidence
+    assert (seen["last_good_run"], seen["first_bad_run"]) == ("run-011", "run-012")
+    assert (seen["last_good_commit"], seen["first_bad_commit"]) == ("c10", "slow")
+
+
 def test_an_incident_is_opened_once_and_learns(opened: Store, nightly: Nightly) -> None:
     nightly(0, 12)
     nightly(12, 3, 1.2)
