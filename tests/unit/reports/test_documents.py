@@ -20,7 +20,7 @@ METRIC_KEYS = {"n", "mean", "p50", "p90", "p95", "p99", "max"}
 
 def test_exact_keys() -> None:
     found = json.loads(render("json", summaries.SUMMARIES["healthy sweep"]))
-    assert set(found) == {"schema", "run", "levels", "notes"}
+    assert set(found) == {"schema", "run", "batch", "levels", "notes"}
     assert found["schema"] == 1
     assert set(found["run"]) == {
         "id", "verdict", "reasons", "state", "scenario", "target", "url", "model", "seed", "started_at",
