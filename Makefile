@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OPEN ?= 1
 LOCKED := pyproject.toml constraints.txt
+# Thousands of short processes: without kept byte code each compiles pandas and SQLAlchemy anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-server setup-dev demo test test-slow test-oracles test-real check bench calibrate calibrate-planner bench-server bench-dash format docs lock wheel clean
 .DELETE_ON_ERROR:
