@@ -130,11 +130,11 @@ def alone(given: Flags, verb: str) -> None:
 
 def hosts(given: Flags) -> Hosts | None:
     """The hosts that will carry the load, if any. Raises UsageError."""
+    if given["hosts"] is None:
+        return None
     from loadlab import store
     from loadlab.drive.hosts import Hosts
 
-    if given["hosts"] is None:
-        return None
     where, collect = place(given), given["collect"]
     if where.startswith("sqlite") and not collect:
         raise UsageError(
