@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ from loadlab.server.simulation import Deployment
 from loadlab.server.switches import Switches
 from loadlab.server.virtual import Ask, simulate
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/accuracy.md"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.calibrate_gates import into_page
+
 BEGIN = "<!-- begin planner: written by make calibrate-planner, do not edit -->"
 END = "<!-- end planner -->"
 LOADS = (0.1, 0.3, 0.5, 0.65, 0.75, 0.82, 0.88, 0.93, 0.97)
@@ -315,9 +318,7 @@ def main() -> int:
     if given.shown:
         print(section)
     else:
-        page = PAGE.read_text(encoding="utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        PAGE.write_text(f"{before}{BEGIN}\n{section}\n{END}{after}", encoding="utf-8")
+        into_page(BEGIN, END, section.strip())
     return 0 if kept else 1
 
 

@@ -7,6 +7,7 @@ Writes its table into docs/accuracy.md, between the markers. Seeds are fixed. `-
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ import numpy as np
 
 from loadlab.sweeps.simulation import CASES, Case, search, stopped
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/accuracy.md"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.calibrate_gates import into_page
+
 BEGIN = "<!-- begin sweeps: written by scripts/calibrate_sweeps.py, do not edit -->"
 END = "<!-- end sweeps -->"
 LENGTHS_S = (30.0, 60.0)
@@ -77,8 +80,7 @@ def main() -> None:
     if given.shown:
         print(found)
     else:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{found}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        into_page(BEGIN, END, found)
     print(f"{time.monotonic() - began:.0f} s")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import NormalDist
@@ -18,7 +19,9 @@ from loadlab.analysis.blocks import quantiles
 from loadlab.analysis.percentiles import Sample
 from loadlab.analysis.tiers import gap_found, pairs, tiers, typical
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/accuracy.md"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.calibrate_gates import into_page
+
 BEGIN = "<!-- begin vendors: written by make calibrate, do not edit -->"
 END = "<!-- end vendors -->"
 VENDORS, PROMPTS, SIGMA, SLOT_NOISE = 6, 10, 0.4, 0.05
@@ -122,8 +125,7 @@ def main() -> None:
     text = page(list(table(given.trials)))
     print(text)
     if not given.only_print:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        into_page(BEGIN, END, text)
 
 
 if __name__ == "__main__":

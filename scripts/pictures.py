@@ -60,7 +60,7 @@ def sweep() -> None:
 
 def photograph(store: str, pictures: dict[str, Callable[[Page], None]]) -> None:
     """Opens the dashboard of a store; each function brings its page to what is to be seen."""
-    command = [LOADLAB, "dash", "--db", store, "--port", "0", "--json"]
+    command = [str(LOADLAB), "dash", "--db", store, "--port", "0", "--json"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as dashboard:
         assert dashboard.stdout is not None
         try:
