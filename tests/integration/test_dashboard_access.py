@@ -195,7 +195,7 @@ def test_no_secret_leaves_by_any_page(store: Store, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OPENAI_API_KEY", key)
     asked = client(store, BOTH)
     asked.post("/login", data={"secret": READER})
-    view = {"path": f"/run/{RUN}", "search": "", "theme": "light"}
+    view = {"path": f"/run/{RUN}", "search": "?tab=errors", "theme": "light"}
     call = {
         "output": "..page.children...shown.data..", "changedPropIds": ["view.data"],
         "outputs": [{"id": "page", "property": "children"}, {"id": "shown", "property": "data"}],

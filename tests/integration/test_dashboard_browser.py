@@ -286,7 +286,7 @@ def test_a_saved_page_opens_from_a_file(visit: Visitor, full: str, tmp_path: Pat
     offline.page.get_by_role("heading", level=1, name=f"Run {FLAWED}").wait_for()
     offline.until("document.querySelectorAll('.main-svg').length >= 2")
     assert "tab=time" in offline.page.locator("footer").inner_text()
-    assert offline.page.get_by_role("row").count() > 10
+    assert offline.page.locator("tr").count() > 10  # the tables under the figures are folded
     assert offline.complaints == []
 
 
@@ -311,7 +311,7 @@ def test_below_a_prefix_links_and_pages_work(visit: Visitor, full_url: str) -> N
     for home in serve(full_url, "--prefix", "/bench/loadlab/"):
         seen = visit(home)
         seen.go("/", "Overview")
-        seen.page.locator(f'td a[href="/bench/loadlab/run/{GOOD}"]').click()
+        seen.page.locator(f'td a[href="/bench/loadlab/run/{GOOD}"]').first.click()
         seen.settled(f"Run {GOOD}")
         assert "/bench/loadlab/run/" in seen.page.url
         seen.page.reload()

