@@ -37,14 +37,15 @@ def layout(source: Source, theme: Theme, query: Mapping[str, str]) -> Any:
     kept: _Kept = {key: query.get(key) for key in KEYS}
     tab = kept["tab"] if kept["tab"] in TABS else "summary"
     run_id = summary.run["id"]
+    parts_of_it = [
+        (words, run_path(run_id, tab=name, level=kept["level"]), name == tab)
+        for name, (words, _) in TABS.items()
+    ]
     return page(
         f"Run {run_id}",
         answer(_subject(summary), source.curve(run_id), DEFAULT),
         _still_running(summary),
-        tabs(
-            "Parts of this run",
-            [(words, run_path(run_id, tab=name), name == tab) for name, (words, _) in TABS.items()],
-        ),
+        tabs("Parts of this run", parts_of_it),
         *TABS[tab][1](source, summary, kept, theme),
         about=_about(summary),
     )
