@@ -108,6 +108,7 @@ def test_another_server_is_another_sweep(sim: Sim, tmp_path: Path) -> None:
     assert (done.returncode, "nothing to resume" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow  # two minutes: what is certain takes half a minute, and what was sent is waited for
 @pytest.mark.timeout(400)
 def test_a_rate_that_is_not_kept_up_with_ends_early_and_higher_ones_are_skipped(tmp_path: Path) -> None:
     """Two places of 500 ms each: 4 requests per second at most."""
