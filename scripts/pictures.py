@@ -3,7 +3,7 @@
     make demo OPEN=0 && python scripts/pictures.py
 
 Throughput against latency and one request come from the newest run of the demo, a real model; the planner's
-page from a sweep over a simulated L4, made here (four minutes).
+page from a sweep over a simulated L4, made here (two minutes).
 """
 
 from __future__ import annotations
